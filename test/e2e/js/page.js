@@ -1,0 +1,339 @@
+// One participant of a test call: unmodified openvidu-browser plus probes that
+// answer "is the picture moving, is there sound" from the peer connection and
+// from the pixels, never from what the library says about itself.
+//
+// Everything hangs on window.e2e; the Go tests call one function at a time and
+// poll the probes themselves, so nothing in here waits for an expected outcome.
+(() => {
+  'use strict';
+
+  let ov, session, publisher;
+  const events = []; // everything the library emitted, in order
+  const watched = new Map(); // stream id -> { pc(), video, media(), at }
+  const sent = {}; // when our own media left: wall clock in ms
+
+  const plain = (error) =>
+    Object.assign(new Error(error && error.message), {
+      name: (error && error.name) || 'Error',
+      code: error && error.code,
+    });
+
+  function note(type, fields) {
+    events.push({ type, at: Date.now(), ...fields });
+  }
+
+  function newVideo(muted) {
+    const video = document.createElement('video');
+    video.autoplay = true;
+    video.playsInline = true;
+    video.muted = muted;
+    document.getElementById('videos').append(video);
+    return video;
+  }
+
+  function watchSession() {
+    session.on('streamCreated', (event) => {
+      const stream = event.stream;
+      note('streamCreated', {
+        streamId: stream.streamId,
+        connectionId: stream.connection.connectionId,
+        hasAudio: stream.hasAudio,
+        hasVideo: stream.hasVideo,
+        typeOfVideo: stream.typeOfVideo,
+      });
+      subscribe(stream);
+    });
+    session.on('streamDestroyed', (event) => {
+      note('streamDestroyed', { streamId: event.stream.streamId, reason: event.reason });
+      const entry = watched.get(event.stream.streamId);
+      if (entry) entry.video.remove();
+      watched.delete(event.stream.streamId);
+    });
+    session.on('connectionCreated', (event) =>
+      note('connectionCreated', { connectionId: event.connection.connectionId, data: event.connection.data }));
+    session.on('connectionDestroyed', (event) =>
+      note('connectionDestroyed', { connectionId: event.connection.connectionId, reason: event.reason }));
+    session.on('sessionDisconnected', (event) => note('sessionDisconnected', { reason: event.reason }));
+    session.on('streamPropertyChanged', (event) =>
+      note('streamPropertyChanged', {
+        streamId: event.stream.streamId,
+        property: event.changedProperty,
+        value: event.newValue,
+        old: event.oldValue,
+        reason: event.reason,
+      }));
+    session.on('signal', (event) =>
+      note('signal', { signalType: event.type, data: event.data, from: event.from && event.from.connectionId }));
+    session.on('recordingStarted', (event) => note('recordingStarted', { id: event.id, name: event.name }));
+    session.on('recordingStopped', (event) =>
+      note('recordingStopped', { id: event.id, name: event.name, reason: event.reason }));
+    session.on('reconnecting', () => note('reconnecting', {}));
+    session.on('reconnected', () => note('reconnected', {}));
+    session.on('exception', (event) => note('exception', { name: event.name, message: event.message }));
+  }
+
+  function subscribe(stream) {
+    const video = newVideo(false);
+    const subscriber = session.subscribe(stream, undefined);
+    subscriber.addVideoElement(video);
+    watched.set(stream.streamId, {
+      video,
+      subscriber,
+      pc: () => subscriber.stream.getRTCPeerConnection(),
+      connectionId: stream.connection.connectionId,
+    });
+  }
+
+  // publish offers fake devices and resolves when the library says so. While it
+  // waits it notes when the first packet of media really left the page.
+  async function publish(options = {}) {
+    const { loopback, ...properties } = options;
+    publisher = await ov.initPublisherAsync(undefined, {
+      publishAudio: true,
+      publishVideo: true,
+      resolution: '640x480',
+      frameRate: 30,
+      mirror: false,
+      ...properties,
+    });
+    for (const type of ['streamCreated', 'streamDestroyed', 'streamPlaying', 'streamPropertyChanged']) {
+      publisher.on(type, (event) =>
+        note('publisher.' + type, {
+          streamId: publisher.stream.streamId,
+          reason: event.reason,
+          property: event.changedProperty,
+          value: event.newValue,
+        }));
+    }
+    const video = newVideo(true);
+    publisher.addVideoElement(video);
+    if (loopback) publisher.subscribeToRemote(true);
+    delete sent.first;
+    delete sent.last;
+    const own = publisher;
+    const watch = { over: false };
+    const firstPacket = noteFirstPacket(own, watch);
+    try {
+      await session.publish(own);
+    } catch (error) {
+      watch.over = true;
+      throw error;
+    }
+    await firstPacket;
+    const id = own.stream.streamId;
+    if (loopback) {
+      watched.set(id, {
+        video,
+        pc: () => own.stream.getRTCPeerConnection(),
+        connectionId: session.connection.connectionId,
+      });
+    }
+    return { streamId: id, first: sent.first };
+  }
+
+  async function noteFirstPacket(own, watch) {
+    const deadline = Date.now() + 30000;
+    while (!watch.over) {
+      if (Date.now() > deadline) throw new Error('no media packet left the page in 30 s');
+      const pc = own.stream.webRtcPeer && own.stream.webRtcPeer.pc;
+      if (pc) {
+        for (const report of (await pc.getStats()).values()) {
+          if (report.type === 'outbound-rtp' && report.packetsSent > 0 && !sent.first) sent.first = report.timestamp;
+        }
+        if (sent.first) return;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  // unpublish tells the last moment at which media was still leaving.
+  async function unpublish() {
+    const id = publisher.stream.streamId;
+    const report = await outbound();
+    await session.unpublish(publisher);
+    const last = Date.now();
+    return { streamId: id, first: sent.first, last, report };
+  }
+
+  async function outbound() {
+    const pc = publisher.stream.getRTCPeerConnection();
+    const stats = await pc.getStats();
+    const answer = { connectionState: pc.connectionState };
+    for (const report of stats.values()) {
+      if (report.type !== 'outbound-rtp') continue;
+      const codec = report.codecId && stats.get(report.codecId);
+      answer[report.kind] = {
+        at: report.timestamp,
+        bytes: report.bytesSent,
+        packets: report.packetsSent,
+        frames: report.framesSent,
+        target: report.targetBitrate,
+        width: report.frameWidth,
+        height: report.frameHeight,
+        pli: report.pliCount,
+        codec: codec && codec.mimeType,
+      };
+    }
+    return answer;
+  }
+
+  // picture looks at what the video element shows: brightness, its deviation
+  // over a 64×48 raster (0 = one colour) and a checksum that changes with movement.
+  function picture(video) {
+    if (!video.videoWidth) return { width: 0, height: 0, deviation: 0, checksum: 0 };
+    const canvas = document.createElement('canvas');
+    canvas.width = 64;
+    canvas.height = 48;
+    const context = canvas.getContext('2d', { willReadFrequently: true });
+    context.drawImage(video, 0, 0, 64, 48);
+    const { data } = context.getImageData(0, 0, 64, 48);
+    let sum = 0, squares = 0, checksum = 0;
+    for (let i = 0; i < data.length; i += 4) {
+      const luma = 0.299 * data[i] + 0.587 * data[i + 1] + 0.114 * data[i + 2];
+      sum += luma;
+      squares += luma * luma;
+      checksum = (Math.imul(checksum, 31) + data[i] + data[i + 1] * 3 + data[i + 2] * 7) | 0;
+    }
+    const n = data.length / 4;
+    const mean = sum / n;
+    return {
+      width: video.videoWidth,
+      height: video.videoHeight,
+      mean,
+      deviation: Math.sqrt(Math.max(0, squares / n - mean * mean)),
+      checksum,
+    };
+  }
+
+  // inbound reports every stream that is being watched.
+  async function inbound() {
+    const answer = [];
+    for (const [streamId, entry] of watched) {
+      const pc = entry.pc();
+      const item = { streamId, connectionId: entry.connectionId, picture: picture(entry.video) };
+      answer.push(item);
+      if (!pc) continue;
+      item.connectionState = pc.connectionState;
+      const stats = await pc.getStats();
+      for (const report of stats.values()) {
+        if (report.type !== 'inbound-rtp') continue;
+        const codec = report.codecId && stats.get(report.codecId);
+        item.at = report.timestamp;
+        if (report.kind === 'video') {
+          item.framesDecoded = report.framesDecoded;
+          item.videoPackets = report.packetsReceived;
+          item.videoCodec = codec && codec.mimeType;
+        } else {
+          item.audioEnergy = report.totalAudioEnergy;
+          item.audioPackets = report.packetsReceived;
+          item.audioCodec = codec && codec.mimeType;
+        }
+      }
+    }
+    return answer;
+  }
+
+  // loopback proves the probes without any server: two peer connections of
+  // this page, the second one watched like a subscription. With blank it sends
+  // a still, one-coloured, silent stream, which the probes must not accept.
+  async function loopback({ blank } = {}) {
+    const media = blank ? blankMedia() : await navigator.mediaDevices.getUserMedia({ audio: true, video: true });
+    const a = new RTCPeerConnection();
+    const b = new RTCPeerConnection();
+    a.onicecandidate = (event) => b.addIceCandidate(event.candidate);
+    b.onicecandidate = (event) => a.addIceCandidate(event.candidate);
+    const video = newVideo(false);
+    const remote = new MediaStream();
+    video.srcObject = remote;
+    b.ontrack = (event) => remote.addTrack(event.track);
+    for (const track of media.getTracks()) a.addTrack(track, media);
+    await a.setLocalDescription();
+    await b.setRemoteDescription(a.localDescription);
+    await b.setLocalDescription();
+    await a.setRemoteDescription(b.localDescription);
+    watched.set('loopback', { video, pc: () => b, connectionId: 'loopback' });
+  }
+
+  function blankMedia() {
+    const canvas = document.createElement('canvas');
+    canvas.width = 320;
+    canvas.height = 240;
+    const context = canvas.getContext('2d');
+    setInterval(() => {
+      context.fillStyle = '#345';
+      context.fillRect(0, 0, 320, 240);
+    }, 40);
+    const sound = new AudioContext().createMediaStreamDestination();
+    return new MediaStream([...canvas.captureStream(25).getTracks(), ...sound.stream.getTracks()]);
+  }
+
+  const api = {
+    async version() {
+      return new OpenVidu().libraryVersion;
+    },
+    async join({ token, data }) {
+      ov = new OpenVidu();
+      ov.enableProdMode();
+      session = ov.initSession();
+      watchSession();
+      await session.connect(token, data);
+      return {
+        connectionId: session.connection.connectionId,
+        sessionId: session.sessionId,
+        role: session.connection.role,
+        data: session.connection.data,
+        capabilities: session.capabilities,
+      };
+    },
+    publish,
+    unpublish,
+    outbound,
+    inbound,
+    loopback,
+    async leave() {
+      session.disconnect();
+    },
+    async connectionId() {
+      return session.connection.connectionId;
+    },
+    async signal(options) {
+      const to = (options.to || []).map((id) => session.remoteConnections.get(id) || session.connection);
+      await session.signal({ data: options.data, type: options.type, to });
+    },
+    async mute({ kind, active }) {
+      if (kind === 'audio') publisher.publishAudio(active);
+      else await publisher.publishVideo(active);
+    },
+    async forceDisconnect(connectionId) {
+      await session.forceDisconnect(session.remoteConnections.get(connectionId));
+    },
+    async forceUnpublish(streamId) {
+      await session.forceUnpublish(watched.get(streamId).subscriber.stream);
+    },
+    async unsubscribe(streamId) {
+      const entry = watched.get(streamId);
+      await session.unsubscribe(entry.subscriber);
+      entry.video.remove();
+      watched.delete(streamId);
+    },
+    async events() {
+      return events;
+    },
+    async now() {
+      return Date.now();
+    },
+  };
+
+  window.e2e = Object.fromEntries(
+    Object.entries(api).map(([name, f]) => [
+      name,
+      async (argument) => {
+        try {
+          return (await f(argument)) ?? null;
+        } catch (error) {
+          throw plain(error);
+        }
+      },
+    ]),
+  );
+})();

@@ -1,0 +1,63 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// bin is the server binary under test, an absolute path.
+var bin string
+
+// TestMain checks what every test needs: the binary, Chromium and ffprobe, and
+// the Node packages, which it installs when they are missing. A missing piece
+// fails the run: a suite that skips itself proves nothing.
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if err := prepare(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	defer stopSharedBrowser()
+	return m.Run()
+}
+
+func prepare() error {
+	bin = os.Getenv("GOVIDU_BIN")
+	if bin == "" {
+		bin = "../../bin/openvidu-server"
+	}
+	var err error
+	if bin, err = filepath.Abs(bin); err != nil {
+		return err
+	}
+	if _, err := os.Stat(bin); err != nil && os.Getenv("GOVIDU_E2E_HARNESS_ONLY") == "" {
+		return fmt.Errorf("no server binary: %w; run `make build` first or set GOVIDU_BIN", err)
+	}
+	for _, tool := range []string{"node", "npm", "ffmpeg", "ffprobe", chromiumPath()} {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Errorf("a needed program is missing: %w", err)
+		}
+	}
+	if _, err := os.Stat("js/node_modules/playwright-core/package.json"); err == nil {
+		return nil
+	}
+	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	cmd.Dir = "js"
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("install node packages: %w\n%s", err, out)
+	}
+	return nil
+}
+
+func chromiumPath() string {
+	if path := os.Getenv("CHROMIUM"); path != "" {
+		return path
+	}
+	return "/usr/bin/chromium"
+}
