@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"testing"
 	"time"
 )
@@ -61,3 +62,7 @@ func want(ok bool, format string, args ...any) error {
 	}
 	return fmt.Errorf(format, args...)
 }
+
+// strictTimes says whether figures of time are asserted: only where the suite
+// runs alone on the machine.
+func strictTimes() bool { return os.Getenv("GOVIDU_STRICT_TIMES") == "1" }
