@@ -1,0 +1,140 @@
+package elements
+
+import (
+	"context"
+	"maps"
+	"time"
+
+	"github.com/govidu/govidu/pipeline"
+)
+
+// StatsFunc adds a type's own rows to getStats: id → one of the stats structs.
+// kind is 0 for all kinds.
+type StatsFunc func(ctx context.Context, kind pipeline.Kind) map[string]any
+
+// SetStats sets the hook that getStats asks.
+func (e *MediaElement) SetStats(f StatsFunc) {
+	e.portMu.Lock()
+	defer e.portMu.Unlock()
+	e.stats = f
+}
+
+// StatsType is the enumeration of Stats.type.
+type StatsType string
+
+// Values implements the enumeration.
+func (StatsType) Values() []string {
+	return []string{"inboundrtp", "outboundrtp", "session", "datachannel", "track", "transport",
+		"candidatepair", "localcandidate", "remotecandidate", "element", "endpoint"}
+}
+
+// Stats is what every row of getStats has. TimestampMillis is a number, since
+// the epoch.
+type Stats struct {
+	ID              string    `json:"id"`
+	Type            StatsType `json:"type"`
+	TimestampMillis int64     `json:"timestampMillis"`
+}
+
+// MediaLatencyStat is a running mean of latency in ns.
+type MediaLatencyStat struct {
+	Name string    `json:"name"`
+	Type MediaType `json:"type"`
+	Avg  float64   `json:"avg"`
+}
+
+// ElementStats is the row of the element itself.
+type ElementStats struct {
+	Stats
+	InputLatency []MediaLatencyStat `json:"inputLatency"`
+}
+
+// EndpointStats is the row of an endpoint itself.
+type EndpointStats struct {
+	ElementStats
+	E2ELatency []MediaLatencyStat `json:"E2ELatency"`
+}
+
+// RTCRTPStreamStats is common to both directions of an RTP stream. NackCount is
+// per RTP session; unused texts stay "".
+type RTCRTPStreamStats struct {
+	Stats
+	SSRC             string  `json:"ssrc"`
+	AssociateStatsID string  `json:"associateStatsId"`
+	IsRemote         bool    `json:"isRemote"`
+	MediaTrackID     string  `json:"mediaTrackId"`
+	TransportID      string  `json:"transportId"`
+	CodecID          string  `json:"codecId"`
+	FirCount         int64   `json:"firCount"`
+	PliCount         int64   `json:"pliCount"`
+	NackCount        int64   `json:"nackCount"`
+	SliCount         int64   `json:"sliCount"`
+	Remb             int64   `json:"remb"`
+	PacketsLost      int64   `json:"packetsLost"`
+	FractionLost     float64 `json:"fractionLost"`
+}
+
+// RTCInboundRTPStreamStats is what this node receives. Jitter is in seconds.
+type RTCInboundRTPStreamStats struct {
+	RTCRTPStreamStats
+	PacketsReceived int64   `json:"packetsReceived"`
+	BytesReceived   int64   `json:"bytesReceived"`
+	Jitter          float64 `json:"jitter"`
+}
+
+// RTCOutboundRTPStreamStats is what this node sends. TargetBitrate is in bps,
+// RoundTripTime in seconds.
+type RTCOutboundRTPStreamStats struct {
+	RTCRTPStreamStats
+	PacketsSent   int64   `json:"packetsSent"`
+	BytesSent     int64   `json:"bytesSent"`
+	TargetBitrate float64 `json:"targetBitrate"`
+	RoundTripTime float64 `json:"roundTripTime"`
+}
+
+// RTCPeerConnectionStats counts data channels.
+type RTCPeerConnectionStats struct {
+	Stats
+	DataChannelsOpened int64 `json:"dataChannelsOpened"`
+	DataChannelsClosed int64 `json:"dataChannelsClosed"`
+}
+
+// RTCDataChannelStats is one data channel; State is connecting, open, closing or closed.
+type RTCDataChannelStats struct {
+	Stats
+	Label            string `json:"label"`
+	Protocol         string `json:"protocol"`
+	DataChannelID    int64  `json:"datachannelid"`
+	State            string `json:"state"`
+	MessagesSent     int64  `json:"messagesSent"`
+	BytesSent        int64  `json:"bytesSent"`
+	MessagesReceived int64  `json:"messagesReceived"`
+	BytesReceived    int64  `json:"bytesReceived"`
+}
+
+type mediaTypeParams struct {
+	MediaType *MediaType `json:"mediaType"`
+}
+
+func (e *MediaElement) getStats(ctx context.Context, p mediaTypeParams) (map[string]any, error) {
+	var kind pipeline.Kind
+	if p.MediaType != nil {
+		kind = p.MediaType.Kind()
+	}
+	own := ElementStats{
+		Stats:        Stats{ID: e.ID(), Type: "element", TimestampMillis: time.Now().UnixMilli()},
+		InputLatency: []MediaLatencyStat{},
+	}
+	out := map[string]any{e.ID(): own}
+	if c := e.Class(); c != nil && c.Is("Endpoint") {
+		own.Type = "endpoint"
+		out[e.ID()] = EndpointStats{ElementStats: own, E2ELatency: []MediaLatencyStat{}}
+	}
+	e.portMu.Lock()
+	hook := e.stats
+	e.portMu.Unlock()
+	if hook != nil {
+		maps.Copy(out, hook(ctx, kind))
+	}
+	return out, nil
+}
