@@ -116,11 +116,13 @@ func (p *page) join(token, data string) joined {
 }
 
 // publication is a publish as the page saw it: First is when the first packet
-// of media left, Last when unpublish had been answered; ms since 1970.
+// of media left, Last when the library was told to unpublish, ms since 1970;
+// Frames is how many frames of video left in between.
 type publication struct {
 	StreamID string `json:"streamId"`
 	First    float64
 	Last     float64
+	Frames   float64
 }
 
 func (p *page) publish(options map[string]any) publication {

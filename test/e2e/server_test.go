@@ -262,3 +262,13 @@ func (s *server) healthy() {
 		s.t.Errorf("panics_total is %v", n)
 	}
 }
+
+// newRequest is a GET without credentials.
+func newRequest(t testing.TB, address string) *http.Request {
+	t.Helper()
+	req, err := http.NewRequest("GET", address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return req
+}

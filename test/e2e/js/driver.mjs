@@ -6,7 +6,10 @@
 // It asserts nothing and waits for nothing: that is the tests' work.
 import { createInterface } from 'node:readline';
 import { chromium } from 'playwright-core';
-import nodeClient from 'openvidu-node-client';
+
+// stdout belongs to the answers; what libraries print goes to the log.
+for (const level of ['log', 'info', 'debug', 'trace']) console[level] = console.error;
+const { default: nodeClient } = await import('openvidu-node-client');
 
 const say = (message) => process.stdout.write(JSON.stringify(message) + '\n');
 

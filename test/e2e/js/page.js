@@ -146,13 +146,14 @@
     }
   }
 
-  // unpublish tells the last moment at which media was still leaving.
+  // unpublish tells the last moment at which media left: the library closes
+  // the peer connection as it sends the request.
   async function unpublish() {
     const id = publisher.stream.streamId;
     const report = await outbound();
-    await session.unpublish(publisher);
     const last = Date.now();
-    return { streamId: id, first: sent.first, last, report };
+    await session.unpublish(publisher);
+    return { streamId: id, first: sent.first, last, frames: report.video ? report.video.frames : 0 };
   }
 
   async function outbound() {
