@@ -380,6 +380,20 @@ func (g *garbage) spoil(v any) string {
 	return string(data)
 }
 
+// wrong marshals v, whose values are wrong already, or breaks the text so that
+// no reader can take it for sound: a changed byte could turn the wrong key into
+// an unknown one, which is ignored.
+func (g *garbage) wrong(v any) string {
+	data, err := json.Marshal(v)
+	if err != nil {
+		return "{"
+	}
+	if g.r.IntN(3) == 0 {
+		return string(data[:1+g.r.IntN(len(data)-1)])
+	}
+	return string(data)
+}
+
 // request is malformed in its path, its body, its credentials or several.
 // A wrong type is malformed too. What could be a sound order to change the
 // bystanders' session is never made: their id comes only with bad bodies.
@@ -403,20 +417,23 @@ func (g *garbage) request() badRequest {
 			object[key] = g.value(3)
 		}
 	}
-	bad := g.badID()
+	bad, body := g.badID(), g.spoil
 	switch g.r.IntN(10) {
 	case 0, 1:
 		q.method, q.path = "POST", "/openvidu/api/sessions"
 	case 2, 3:
 		q.method, q.path = "POST", "/openvidu/api/sessions/"+g.victims.session+"/connection"
 		object["role"] = pick[any](g, 7, "KING", []int{1}, map[string]any{}) // never a sound one
+		body = g.wrong
 	case 4:
 		q.method, q.path = "POST", "/openvidu/api/signal"
 		object["session"] = g.victims.session
+		body = g.wrong
 		object["to"] = pick[any](g, "everybody", 7, []any{1}, []any{"con_Nobody"}, map[string]any{}, []any{[]any{}})
 	case 5:
 		q.method, q.path = "POST", "/openvidu/api/recordings/start"
 		object["session"] = pick[any](g, 7, []any{}, bad, g.victims.session)
+		body = g.wrong
 		object["name"] = pick[any](g, "no spaces", "a/b", 7, "..", []any{})
 	case 6:
 		q.path = "/openvidu/api/sessions/" + bad + pick(g, "", "/connection", "/connection/"+bad, "/stream/"+bad, "/nothing", "?webRtcStats=perhaps&pendingConnections=7")
@@ -427,7 +444,7 @@ func (g *garbage) request() badRequest {
 	default:
 		q.path = pick(g, "/", "/openvidu", "/api/sessions/", "/openvidu/api/sessions//", "/openvidu/../openvidu/api/sessions/x", "/health/", "/metrics/x", "/openvidu/cdr/"+bad, "*") + bad
 	}
-	q.body = g.spoil(object)
+	q.body = body(object)
 	if g.r.IntN(500) == 0 {
 		q.body = `{"data":"` + strings.Repeat("x", 2<<20) // over the limit, and never closed
 	}
