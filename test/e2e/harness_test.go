@@ -1,6 +1,11 @@
 package e2e
 
 import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -54,4 +59,70 @@ func TestHarnessNoticesADeadPage(t *testing.T) {
 	eventually(t, callDeadline, "the crash is noticed", func() error {
 		return want(p.b.consoleOf(p.id).String() != "", "nothing logged")
 	})
+}
+
+func TestHarnessCutsACable(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() { // an echo for each socket until the listener closes
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				for lines := bufio.NewScanner(c); lines.Scan(); {
+					fmt.Fprintln(c, lines.Text())
+				}
+			}()
+		}
+	}()
+	p := startProxy(t, ln.Addr().(*net.TCPAddr).Port)
+	echo := func(c net.Conn) error {
+		if _, err := fmt.Fprintln(c, "hello"); err != nil {
+			return err
+		}
+		_, err := bufio.NewReader(c).ReadString('\n')
+		return err
+	}
+	dial := func() net.Conn {
+		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", p.port))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	before := dial()
+	if err := echo(before); err != nil {
+		t.Fatalf("through a sound cable: %v", err)
+	}
+	p.setCut(true)
+	if echo(before) == nil {
+		t.Error("an open socket lives on after the cut")
+	}
+	if echo(dial()) == nil {
+		t.Error("a new socket passes the cut")
+	}
+	p.setCut(false)
+	if err := echo(dial()); err != nil {
+		t.Errorf("after the repair: %v", err)
+	}
+}
+
+func TestHarnessNoticesTornMetadata(t *testing.T) {
+	root := t.TempDir()
+	path := filepath.Join(root, ".recording.x")
+	for text, sound := range map[string]bool{`{"id":"x"}`: true, `{"id":`: false, "": false} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := readMetadata(root, func(string, any) {}); (err == nil) != sound {
+			t.Errorf("metadata %q: %v", text, err)
+		}
+	}
 }

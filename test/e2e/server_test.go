@@ -52,8 +52,8 @@ func startServerIn(t testing.TB, home string, flags ...string) *server {
 	}
 	ready := filepath.Join(home, fmt.Sprintf("ready-%d.json", time.Now().UnixNano()))
 	args := append([]string{
-		"--dev", "--https-port", "0", "--kms-port", "0", "--media-port", "0",
-		"--recording-path", s.recordings, "--ready-file", ready,
+		"--dev", "--https-port=0", "--kms-listen=127.0.0.1:0", "--media-port=0", "--log-level=debug",
+		"--recording-path=" + s.recordings, "--state-dir=" + filepath.Join(home, "state"), "--ready-file=" + ready,
 	}, flags...)
 	cmd := exec.Command(bin, args...)
 	cmd.Dir = home
@@ -90,11 +90,14 @@ func cleanEnvironment() []string {
 	var kept []string
 	for _, v := range os.Environ() {
 		name, _, _ := strings.Cut(v, "=")
-		if strings.HasPrefix(name, "OPENVIDU_") || strings.HasPrefix(name, "KMS_") || strings.HasPrefix(name, "GOVIDU_") ||
-			name == "DOMAIN_OR_PUBLIC_IP" || name == "HTTPS_PORT" || name == "HTTP_PORT" {
-			continue
+		ours := strings.HasPrefix(name, "OPENVIDU_") || strings.HasPrefix(name, "KMS_") || strings.HasPrefix(name, "GOVIDU_")
+		switch name {
+		case "DOMAIN_OR_PUBLIC_IP", "HTTPS_PORT", "HTTP_PORT", "DOTENV_PATH", "FORCE_PLAIN_HTTP", "CERTIFICATE_TYPE", "SUPPORT_DEPRECATED_API":
+			ours = true
 		}
-		kept = append(kept, v)
+		if !ours {
+			kept = append(kept, v)
+		}
 	}
 	return kept
 }
