@@ -1,0 +1,156 @@
+package recording
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/govidu/govidu/internal/obs"
+	"github.com/govidu/govidu/openvidu"
+)
+
+// stopGrace is how long a stop waits for the files, so that most callers get a
+// recording that is ready; a long one comes back as stopped.
+const stopGrace = 5 * time.Second
+
+// Stop ends a recording and gives it as ready, or as stopped when its files take
+// longer. ErrNotFound for one that is not among the started, ErrStarting,
+// ErrConflict when the session is not marked as recorded by it.
+func (s *Service) Stop(ctx context.Context, id string, reason openvidu.Reason) (Recording, error) {
+	a := s.lookup(id)
+	if a == nil {
+		return Recording{}, ErrNotFound
+	}
+	m := a.snapshot()
+	switch m.Status {
+	case Starting:
+		return Recording{}, ErrStarting
+	case Started:
+	default:
+		return Recording{}, ErrNotFound
+	}
+	t, err := s.opts.Rooms.RecordingTarget(ctx, m.SessionID)
+	switch {
+	case errors.Is(err, openvidu.ErrSessionNotFound), err == nil && t.RecordingID != id:
+		return Recording{}, ErrConflict
+	case err != nil:
+		return Recording{}, err
+	}
+	if !s.finish(ctx, a, reason) {
+		return Recording{}, ErrNotFound // somebody else was faster
+	}
+	wait, cancel := context.WithTimeout(ctx, stopGrace)
+	defer cancel()
+	a.waitFinal(wait)
+	return a.snapshot().Recording, nil
+}
+
+// finish stops a recording that has started; false when it had not, or is
+// stopping already. It returns when the recorders have stopped and everybody is
+// told; the zip is made in the background (see active.final). A start still under
+// way is aborted and waited for.
+//
+// The caller's context bounds only the waiting for such a start: what has begun is
+// carried through.
+func (s *Service) finish(ctx context.Context, a *active, reason openvidu.Reason) bool {
+	select {
+	case <-a.decided:
+	default:
+		a.mu.Lock()
+		abort := a.abort
+		a.mu.Unlock()
+		abort()
+		select {
+		case <-a.decided:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	if !a.move(Stopped, Started) {
+		return false
+	}
+	ctx = context.WithoutCancel(ctx)
+	a.disarmAutostop()
+	a.update(func(m *metadata) { m.Reason = string(reason) })
+	a.endTakes(ctx)
+	if err := a.save(); err != nil {
+		a.log.Error("metadata could not be written", obs.AttrErr, err)
+	}
+	m := a.snapshot()
+	s.emit(ctx, m, reason, time.Now().UnixMilli())
+	// The finaliser starts before the session is told: unmarking an empty session
+	// closes it, and closing waits for the files.
+	s.release(a)
+	if !s.spawn("recording.finalize", func() { s.finalize(a) }) {
+		a.markFinal() // closing: the next start finishes it
+	}
+	err := s.opts.Rooms.SetRecording(ctx, m.SessionID, openvidu.RecordingMark{ID: m.ID, Name: m.Name, Reason: reason})
+	if err != nil && !errors.Is(err, openvidu.ErrSessionNotFound) {
+		a.log.Warn("session could not be told that its recording stopped", obs.AttrErr, err)
+	}
+	return true
+}
+
+// finalize makes the zip and settles the recording as ready or failed, on the
+// disk first, then by the event.
+func (s *Service) finalize(a *active) {
+	defer a.markFinal()
+	select {
+	case s.finalising <- struct{}{}:
+		defer func() { <-s.finalising }()
+	case <-s.ctx.Done():
+		return // the metadata says stopped: the next start goes on from there
+	}
+	m := a.snapshot()
+	r, err := s.store.build(s.ctx, &m)
+	if s.ctx.Err() != nil {
+		return
+	}
+	switch {
+	case errors.Is(err, errNoMedia):
+		a.update(func(m *metadata) { m.Status, m.Failure = Failed, errNoMedia.Error() })
+	case err != nil:
+		a.log.Error("recording could not be finalised, its files are kept", obs.AttrErr, err)
+		a.update(func(m *metadata) { m.Status, m.Failure, m.Retry = Failed, "the files could not be packed", true })
+	default:
+		a.update(func(m *metadata) { s.ready(m, r) })
+	}
+	if err := s.settle(a); err != nil {
+		a.log.Error("metadata could not be written", obs.AttrErr, err)
+		return
+	}
+	m = a.snapshot()
+	if m.Status == Ready {
+		if err := s.store.sweep(&m); err != nil {
+			a.log.Warn("packed files could not be removed", obs.AttrErr, err)
+		}
+	}
+	s.drop(a)
+	s.emit(context.WithoutCancel(s.ctx), m, openvidu.Reason(m.Reason), time.Now().UnixMilli())
+	a.log.Info("recording is final", "status", m.Status, "size", m.Size, "duration", m.Duration, "recovered", m.Recovered)
+}
+
+// ready fills in what only the finished files tell.
+func (s *Service) ready(m *metadata, r *result) {
+	m.Status, m.Failure, m.Retry = Ready, "", false
+	m.Size, m.Duration = totals(r.takes)
+	m.URL = s.url(m, r.zip.Name)
+	m.Incomplete = m.Incomplete || len(r.left) > 0
+	m.Files = nil
+	for _, t := range r.takes {
+		m.Incomplete = m.Incomplete || t.Failure != ""
+		m.Files = append(m.Files, t.fileMeta)
+	}
+}
+
+// settle writes the last metadata of a recording: its list of files is that of the
+// finished ones, so the takes are forgotten.
+func (s *Service) settle(a *active) error {
+	m := a.snapshot()
+	if m.Status == Ready {
+		a.mu.Lock()
+		a.takes = nil
+		a.mu.Unlock()
+	}
+	return a.save()
+}
