@@ -1,0 +1,205 @@
+package transport
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	vnet "github.com/pion/transport/v4"
+	"github.com/pion/transport/v4/stdnet"
+	"github.com/pion/webrtc/v4"
+)
+
+// Config is what an Engine needs.
+type Config struct {
+	// MediaPort is the number of the one UDP and TCP port of all peers; 0 picks
+	// a free one (see Engine.Port).
+	MediaPort int
+	// ListenIPs are the addresses to bind; empty binds those of all interfaces.
+	ListenIPs []netip.Addr
+	// AnnouncedIPs replace the bound addresses in the candidates told to peers:
+	// what the world sees of a host behind NAT 1:1.
+	AnnouncedIPs []netip.Addr
+	// Loopback (dev mode) binds loopback addresses too and takes remote
+	// candidates on loopback. A host with no other address always does.
+	Loopback bool
+	// ICETCP adds a TCP listener on the media port (RFC 6544, passive).
+	ICETCP bool
+	// Log gets what goes wrong; nil is silent.
+	Log *slog.Logger
+}
+
+// Engine owns the media port and makes Peers on it. All methods are safe for
+// concurrent use.
+type Engine struct {
+	cfg       Config
+	log       *slog.Logger
+	port      int
+	addrs     []netip.Addr
+	loopback  bool
+	announced map[netip.Addr]bool
+
+	udp      *ice.MultiUDPMuxDefault
+	tcp      *ice.TCPMuxDefault
+	listener *listener
+	sockets  []*socket
+	net      vnet.Net
+	cert     webrtc.Certificate
+	media    *webrtc.MediaEngine
+	registry *interceptor.Registry
+	counters counters
+
+	mu     sync.Mutex // leaf: peers, closed
+	peers  map[*Peer]struct{}
+	closed bool
+}
+
+// NewEngine binds the media port: one UDP socket per address and, with ICETCP,
+// one TCP listener per address, all with the same number. What it had bound is
+// closed when it fails.
+func NewEngine(cfg Config) (*Engine, error) {
+	e := &Engine{cfg: cfg, log: cfg.Log, peers: map[*Peer]struct{}{}, announced: map[netip.Addr]bool{}}
+	if e.log == nil {
+		e.log = slog.New(slog.DiscardHandler)
+	}
+	for _, a := range cfg.AnnouncedIPs {
+		e.announced[a.Unmap()] = true
+	}
+	addrs := cfg.ListenIPs
+	if len(addrs) == 0 {
+		var err error
+		if addrs, err = localAddrs(cfg.Loopback); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.MediaPort < 0 || cfg.MediaPort > 65535 {
+		return nil, fmt.Errorf("bind media port %d: out of range", cfg.MediaPort)
+	}
+	if err := e.prepare(); err != nil {
+		return nil, err
+	}
+	b, err := bindPort(addrs, cfg.MediaPort, cfg.ICETCP, len(cfg.ListenIPs) > 0)
+	if err != nil {
+		return nil, err
+	}
+	e.serve(b)
+	return e, nil
+}
+
+// prepare makes what needs no socket.
+func (e *Engine) prepare() error {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return fmt.Errorf("generate media key: %w", err)
+	}
+	cert, err := selfSigned(key)
+	if err != nil {
+		return fmt.Errorf("generate media certificate: %w", err)
+	}
+	e.cert = *cert
+	if e.media, err = newMediaEngine(); err != nil {
+		return fmt.Errorf("register codecs: %w", err)
+	}
+	if e.registry, err = newRegistry(e.log); err != nil {
+		return fmt.Errorf("register interceptors: %w", err)
+	}
+	if e.net, err = stdnet.NewNet(); err != nil {
+		return fmt.Errorf("list interfaces: %w", err)
+	}
+	return nil
+}
+
+func (e *Engine) serve(b *bound) {
+	e.port = b.port
+	rate := &perSource{limit: stunPerSecond}
+	var muxes []ice.UDPMux
+	for _, conn := range b.udp {
+		s := newSocket(conn, &e.counters, rate)
+		e.sockets = append(e.sockets, s)
+		addr := netip.MustParseAddrPort(conn.LocalAddr().String()).Addr().Unmap()
+		e.addrs = append(e.addrs, addr)
+		e.loopback = e.loopback || addr.IsLoopback()
+		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{
+			Logger: pionLog{e.log}.NewLogger("ice"), UDPConn: s, Net: e.net,
+		}))
+	}
+	e.udp = ice.NewMultiUDPMuxDefault(muxes...)
+	if len(b.tcp) > 0 {
+		e.listener = newListener(b.tcp, b.port)
+		e.tcp = ice.NewTCPMuxDefault(ice.TCPMuxParams{
+			Listener: e.listener, Logger: pionLog{e.log}.NewLogger("ice-tcp"),
+			ReadBufferSize: 64, WriteBufferSize: 1 << 20,
+			FirstStunBindTimeout: tcpFirstPacket, AliveDurationForConnFromStun: tcpFirstPacket,
+		})
+	}
+}
+
+// Port is the number of the media port.
+func (e *Engine) Port() int { return e.port }
+
+// Addrs are the addresses that the media port is bound on, IPv4 first.
+func (e *Engine) Addrs() []netip.Addr { return slices.Clone(e.addrs) }
+
+// Counters are the events on the media sockets so far.
+func (e *Engine) Counters() Counters { return e.counters.snapshot() }
+
+// Peers is the number of open Peers.
+func (e *Engine) Peers() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return len(e.peers)
+}
+
+// Close closes every Peer and then the sockets. Idempotent; it waits for all
+// goroutines.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	peers := make([]*Peer, 0, len(e.peers))
+	for p := range e.peers {
+		peers = append(peers, p)
+	}
+	e.mu.Unlock()
+	var errs []error
+	for _, p := range peers {
+		errs = append(errs, p.Close())
+	}
+	if e.listener != nil {
+		errs = append(errs, ignoreClosed(e.listener.Close()))
+		errs = append(errs, ignoreClosed(e.tcp.Close()))
+	}
+	errs = append(errs, ignoreClosed(e.udp.Close()))
+	return errors.Join(errs...)
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+func (e *Engine) add(p *Peer) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		return fmt.Errorf("make peer: %w", net.ErrClosed)
+	}
+	e.peers[p] = struct{}{}
+	return nil
+}
+
+func (e *Engine) remove(p *Peer) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.peers, p)
+}

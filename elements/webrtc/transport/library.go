@@ -1,0 +1,206 @@
+package transport
+
+import (
+	"context"
+	"crypto"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/pion/dtls/v3"
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/nack"
+	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/sdp/v3"
+	"github.com/pion/webrtc/v4"
+)
+
+const (
+	dtlsTimeout     = 15 * time.Second // one handshake
+	tcpFirstPacket  = 10 * time.Second // an ICE-TCP connection must show its ICE check
+	iceDisconnected = 5 * time.Second
+	iceFailed       = 25 * time.Second
+	iceKeepalive    = 2 * time.Second
+)
+
+// Header extensions that we answer with (RFC 8285).
+const (
+	extAudioLevel  = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
+	extAbsSendTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+)
+
+// selfSigned makes the process's DTLS certificate. Peers check its fingerprint,
+// nobody its dates, but the library refuses an expired one: ten years outlive
+// the process.
+func selfSigned(key crypto.PrivateKey) (*webrtc.Certificate, error) {
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 62))
+	if err != nil {
+		return nil, err
+	}
+	return webrtc.NewCertificate(key, x509.Certificate{
+		SerialNumber: serial,
+		Subject:      pkix.Name{CommonName: "WebRTC"},
+		Issuer:       pkix.Name{CommonName: "WebRTC"},
+		NotBefore:    time.Now().Add(-24 * time.Hour),
+		NotAfter:     time.Now().AddDate(10, 0, 0),
+		Version:      2,
+	})
+}
+
+// newMediaEngine registers what we can forward. The order and the payload
+// numbers matter in our own offers only; answers keep the offerer's.
+func newMediaEngine() (*webrtc.MediaEngine, error) {
+	m := &webrtc.MediaEngine{}
+	audio := func(mime string, pt webrtc.PayloadType, rate uint32, channels uint16, fmtp string) error {
+		return m.RegisterCodec(webrtc.RTPCodecParameters{
+			PayloadType: pt,
+			RTPCodecCapability: webrtc.RTPCodecCapability{
+				MimeType: mime, ClockRate: rate, Channels: channels, SDPFmtpLine: fmtp,
+				RTCPFeedback: []webrtc.RTCPFeedback{{Type: "transport-cc"}},
+			},
+		}, webrtc.RTPCodecTypeAudio)
+	}
+	video := func(mime string, pt webrtc.PayloadType, fmtp string) error {
+		err := m.RegisterCodec(webrtc.RTPCodecParameters{
+			PayloadType: pt,
+			RTPCodecCapability: webrtc.RTPCodecCapability{
+				MimeType: mime, ClockRate: 90000, SDPFmtpLine: fmtp,
+				RTCPFeedback: []webrtc.RTCPFeedback{
+					{Type: "goog-remb"}, {Type: "transport-cc"}, {Type: "ccm", Parameter: "fir"},
+					{Type: "nack"}, {Type: "nack", Parameter: "pli"},
+				},
+			},
+		}, webrtc.RTPCodecTypeVideo)
+		if err != nil {
+			return err
+		}
+		return m.RegisterCodec(webrtc.RTPCodecParameters{
+			PayloadType: pt + 1,
+			RTPCodecCapability: webrtc.RTPCodecCapability{
+				MimeType: webrtc.MimeTypeRTX, ClockRate: 90000, SDPFmtpLine: "apt=" + strconv.Itoa(int(pt)),
+			},
+		}, webrtc.RTPCodecTypeVideo)
+	}
+	const h264 = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id="
+	for _, err := range []error{
+		audio(webrtc.MimeTypeOpus, 111, 48000, 2, "minptime=10;useinbandfec=1"),
+		audio(webrtc.MimeTypePCMU, 0, 8000, 0, ""),
+		audio(webrtc.MimeTypePCMA, 8, 8000, 0, ""),
+		video(webrtc.MimeTypeVP8, 96, ""),
+		video(webrtc.MimeTypeVP9, 98, "profile-id=0"),
+		video(webrtc.MimeTypeH264, 102, h264+"42e01f"), // constrained baseline
+		video(webrtc.MimeTypeH264, 104, h264+"42001f"), // baseline
+		video(webrtc.MimeTypeH264, 106, h264+"4d001f"), // main
+		video(webrtc.MimeTypeH264, 108, h264+"64001f"), // high
+		video(webrtc.MimeTypeH264, 112, h264+"640c1f"), // constrained high
+		video(webrtc.MimeTypeAV1, 45, ""),
+	} {
+		if err != nil {
+			return nil, err
+		}
+	}
+	for _, x := range []struct {
+		uri          string
+		audio, video bool
+	}{
+		{sdp.SDESMidURI, true, true},
+		{sdp.TransportCCURI, true, true},
+		{extAbsSendTime, true, true},
+		{extAudioLevel, true, false},
+	} {
+		for kind, on := range map[webrtc.RTPCodecType]bool{
+			webrtc.RTPCodecTypeAudio: x.audio, webrtc.RTPCodecTypeVideo: x.video,
+		} {
+			if !on {
+				continue
+			}
+			if err := m.RegisterHeaderExtension(webrtc.RTPHeaderExtensionCapability{URI: x.uri}, kind); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return m, nil
+}
+
+// newRegistry builds the receiving side's helpers: NACK, receiver reports and
+// transport-wide feedback. The sending side (retransmission, sender reports) is
+// our own, see Sender.
+func newRegistry(log *slog.Logger) (*interceptor.Registry, error) {
+	r := &interceptor.Registry{}
+	nacks, err := nack.NewGeneratorInterceptor(nack.WithGeneratorLoggerFactory(pionLog{log}))
+	if err != nil {
+		return nil, err
+	}
+	reports, err := report.NewReceiverInterceptor(report.WithReceiverLoggerFactory(pionLog{log}))
+	if err != nil {
+		return nil, err
+	}
+	feedback, err := twcc.NewSenderInterceptor(twcc.SendInterval(50*time.Millisecond), twcc.WithLoggerFactory(pionLog{log}))
+	if err != nil {
+		return nil, err
+	}
+	r.Add(nacks)
+	r.Add(reports)
+	r.Add(feedback)
+	return r, nil
+}
+
+// newConnection makes the library's object for one negotiation. active is true
+// when the remote end insists on being the DTLS server; otherwise we are, for
+// the server picks the SRTP profile and ours prefers AES-128-GCM.
+func (e *Engine) newConnection(active, tcp, data bool) (*webrtc.PeerConnection, error) {
+	s := webrtc.SettingEngine{LoggerFactory: pionLog{e.log}}
+	role := webrtc.DTLSRoleServer
+	if active {
+		role = webrtc.DTLSRoleClient
+	}
+	if err := s.SetAnsweringDTLSRole(role); err != nil {
+		return nil, err
+	}
+	s.SetSRTPProtectionProfiles(dtls.SRTP_AEAD_AES_128_GCM, dtls.SRTP_AEAD_AES_256_GCM, dtls.SRTP_AES128_CM_HMAC_SHA1_80)
+	s.SetDTLSConnectContextMaker(func() (context.Context, func()) {
+		return context.WithTimeout(context.Background(), dtlsTimeout)
+	})
+	s.SetICEUDPMux(e.udp)
+	networks := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
+	if tcp && e.tcp != nil {
+		s.SetICETCPMux(e.tcp)
+		networks = append(networks, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6)
+	}
+	s.SetNetworkTypes(networks)
+	s.DisableActiveTCP(true) // we never dial an address that a peer names
+	s.SetNet(e.net)
+	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	s.SetIncludeLoopbackCandidate(e.loopback)
+	s.SetIPFilter(func(ip net.IP) bool {
+		a, ok := netip.AddrFromSlice(ip)
+		return ok && slices.Contains(e.addrs, a.Unmap())
+	})
+	s.SetICETimeouts(iceDisconnected, iceFailed, iceKeepalive)
+	s.SetReceiveMTU(MaxDatagram)
+	s.SetSDPMediaLevelFingerprints(true)
+	s.SetFireOnTrackBeforeFirstRTP(true)
+	if len(e.cfg.AnnouncedIPs) > 0 {
+		rule := webrtc.ICEAddressRewriteRule{AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteAppend}
+		for _, a := range e.cfg.AnnouncedIPs {
+			rule.External = append(rule.External, a.Unmap().String())
+		}
+		if err := s.SetICEAddressRewriteRules(rule); err != nil {
+			return nil, err
+		}
+	}
+	api := webrtc.NewAPI(webrtc.WithMediaEngine(e.media), webrtc.WithInterceptorRegistry(e.registry), webrtc.WithSettingEngine(s))
+	return api.NewPeerConnection(webrtc.Configuration{
+		Certificates: []webrtc.Certificate{e.cert}, BundlePolicy: webrtc.BundlePolicyMaxBundle,
+		SDPSemantics: webrtc.SDPSemanticsUnifiedPlan, AlwaysNegotiateDataChannels: data,
+	})
+}

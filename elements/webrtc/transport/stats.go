@@ -1,0 +1,121 @@
+package transport
+
+import (
+	"time"
+
+	"github.com/pion/rtp"
+
+	"github.com/govidu/govidu/pipeline"
+)
+
+// Stream is the statistics of one RTP stream.
+type Stream struct {
+	Kind    pipeline.Kind
+	SSRC    uint32
+	Packets uint64 // received or sent, retransmissions not counted
+	Bytes   uint64 // payload
+	// Lost is packets missing now: counted by us when inbound, as the peer
+	// reports when outbound.
+	Lost         int64
+	FractionLost float64 // of the latest report interval, 0 to 1
+	Jitter       time.Duration
+	RoundTrip    time.Duration // outbound; 0 until a report came
+	// PLI, FIR and NACK are requests sent when inbound, received when outbound.
+	PLI, FIR, NACK uint64
+	// REMBbps is the bandwidth announced to the peer (inbound) or by it (outbound).
+	REMBbps uint64
+	// Resent is packets retransmitted, Dropped those not sent for want of a
+	// codec, a keyframe or a connection (outbound only).
+	Resent, Dropped uint64
+}
+
+// Stats are a Peer's RTP streams.
+type Stats struct{ Inbound, Outbound []Stream }
+
+// Stats reads the counters of a kind, 0 for all. Streams that never had a
+// packet or a binding are left out.
+func (p *Peer) Stats(kind pipeline.Kind) Stats {
+	var s Stats
+	for _, k := range []pipeline.Kind{pipeline.Audio, pipeline.Video} {
+		if kind != 0 && kind != k {
+			continue
+		}
+		if in, ok := p.Receiver(k).stream(); ok {
+			s.Inbound = append(s.Inbound, in)
+		}
+		if out, ok := p.Sender(k).stream(); ok {
+			s.Outbound = append(s.Outbound, out)
+		}
+	}
+	return s
+}
+
+// inbound counts one received stream as RFC 3550 appendix A does. Guarded by
+// Receiver.mu.
+type inbound struct {
+	ssrc           uint32
+	packets, bytes uint64
+	base, highest  uint32 // extended sequence numbers
+	transit        int64
+	jitter         float64 // ticks
+	rate           uint32
+	pli, fir       uint64
+	rembBps        uint64
+	before         struct {
+		expected, received uint64
+		fraction           float64
+	}
+}
+
+func (s *inbound) count(h *rtp.Header, size int, rate uint32, at time.Duration) {
+	if s.packets == 0 || h.SSRC != s.ssrc {
+		*s = inbound{ssrc: h.SSRC, pli: s.pli, fir: s.fir, rembBps: s.rembBps}
+		s.base = uint32(h.SequenceNumber)
+		s.highest = s.base
+	}
+	s.rate = rate
+	s.packets++
+	s.bytes += uint64(size)
+	if d := int16(h.SequenceNumber - uint16(s.highest)); d > 0 {
+		s.highest += uint32(d)
+	}
+	transit := int64(at)*int64(rate)/int64(time.Second) - int64(h.Timestamp)
+	if s.packets > 1 {
+		d := int32(transit - s.transit)
+		if d < 0 {
+			d = -d
+		}
+		s.jitter += (float64(d) - s.jitter) / 16
+	}
+	s.transit = transit
+}
+
+func (s *inbound) expected() uint64 { return uint64(s.highest-s.base) + 1 }
+
+// interval closes a report interval; called about once a second.
+func (s *inbound) interval() {
+	if s.packets == 0 {
+		return
+	}
+	expected, received := s.expected()-s.before.expected, s.packets-s.before.received
+	s.before.expected, s.before.received = s.expected(), s.packets
+	s.before.fraction = 0
+	if expected > received {
+		s.before.fraction = float64(expected-received) / float64(expected)
+	}
+}
+
+func (r *Receiver) stream() (Stream, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := &r.stats
+	if s.packets == 0 {
+		return Stream{}, false
+	}
+	return Stream{
+		Kind: r.kind, SSRC: s.ssrc, Packets: s.packets, Bytes: s.bytes,
+		Lost: int64(s.expected()) - int64(s.packets), FractionLost: s.before.fraction,
+		Jitter: time.Duration(s.jitter * float64(time.Second) / float64(s.rate)),
+		PLI:    s.pli, FIR: s.fir, REMBbps: s.rembBps,
+	}, true
+}
