@@ -306,3 +306,6 @@ func size(params any) int {
 }
 
 var objectType = reflect.TypeFor[Object]()
+
+// HasOperation tells whether invoke understands a name.
+func (c *Class) HasOperation(name string) bool { _, ok := c.ops[name]; return ok }

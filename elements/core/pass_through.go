@@ -45,7 +45,14 @@ type joint struct {
 	up      atomic.Pointer[pipeline.Link]
 	packets atomic.Uint64
 	bytes   atomic.Uint64
+	pushing atomic.Int32
+	asking  atomic.Int32
 }
+
+// maxDepth bounds how often one joint may be inside itself. Joints can be
+// connected in a ring; such a ring has no source, but a packet or a wish that
+// was under way when the ring closed would circle in it for ever.
+const maxDepth = 64
 
 // Accepts implements pipeline.Input: anything.
 func (j *joint) Accepts() []pipeline.Format { return nil }
@@ -54,6 +61,10 @@ func (j *joint) Accepts() []pipeline.Format { return nil }
 func (j *joint) Push(p *pipeline.Packet) {
 	if j.up.Load() == nil {
 		return // raced with disconnect
+	}
+	defer j.pushing.Add(-1)
+	if j.pushing.Add(1) > maxDepth {
+		return
 	}
 	j.packets.Add(1)
 	j.bytes.Add(uint64(len(p.Payload)))
@@ -71,7 +82,11 @@ func (j *joint) Detached(l *pipeline.Link) { j.up.CompareAndSwap(l, nil) }
 
 // Feedback implements pipeline.Producer.
 func (j *joint) Feedback(f pipeline.Feedback) {
-	if l := j.up.Load(); l != nil {
+	defer j.asking.Add(-1)
+	if j.asking.Add(1) > maxDepth {
+		return
+	}
+	if l := j.up.Load(); l != nil && l.From() != j.out {
 		l.Feedback(f)
 	}
 }
