@@ -39,6 +39,8 @@ type RecordingTarget struct {
 	UniqueID  string
 	Defaults  RecordingProperties
 	MediaMode string
+	// RecordingMode is MANUAL or ALWAYS.
+	RecordingMode string
 	// Active says that at least one participant (not a recorder) is connected.
 	Active bool
 	// RecordingID is the recording in progress, "" if none.

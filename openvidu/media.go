@@ -1,0 +1,328 @@
+package openvidu
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/govidu/govidu/internal/kerr"
+	"github.com/govidu/govidu/internal/obs"
+	"github.com/govidu/govidu/kms/client"
+)
+
+// roomMedia is a session's pipeline on a media node. ready is closed when client
+// and pipeline, or err, are set for good.
+type roomMedia struct {
+	ready    chan struct{}
+	client   client.Client
+	pipeline client.ID
+	err      error
+}
+
+// release frees the pipeline with all that is in it.
+func (r *roomMedia) release(ctx context.Context, log *slog.Logger) {
+	<-r.ready
+	if r.err != nil {
+		return
+	}
+	if err := r.client.Release(ctx, r.pipeline); err != nil {
+		log.Warn("pipeline not released", obs.AttrPipeline, string(r.pipeline), obs.AttrErr, err)
+	}
+}
+
+// pipeline gives the session's pipeline, making it at the first call. It is
+// called from media goroutines; others that need it wait for the first.
+func (s *session) pipeline(ctx context.Context) (*roomMedia, error) {
+	var r *roomMedia
+	mine := false
+	if err := s.do(ctx, func() error {
+		if s.closing {
+			return errf(CodeRoomClosed, ErrSessionClosing, "session %s is closing", s.id)
+		}
+		if s.media == nil {
+			s.media, mine = &roomMedia{ready: make(chan struct{})}, true
+		}
+		r = s.media
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	if mine {
+		s.openPipeline(ctx, r)
+	}
+	select {
+	case <-r.ready:
+		return r, r.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for pipeline of session %s: %w", s.id, ctx.Err())
+	}
+}
+
+func (s *session) openPipeline(ctx context.Context, r *roomMedia) {
+	r.err = errors.New("place session on a media node: call panicked")
+	defer func() {
+		if r.err != nil {
+			// The next publisher tries again.
+			s.post(func() {
+				if s.media == r {
+					s.media = nil
+				}
+			})
+		}
+		close(r.ready)
+	}()
+	if r.client, r.err = s.m.opts.Media.Place(ctx); r.err != nil {
+		r.err = fmt.Errorf("place session %s on a media node: %w", s.id, r.err)
+		return
+	}
+	if r.pipeline, r.err = r.client.Create(ctx, "MediaPipeline", nil); r.err != nil {
+		r.err = fmt.Errorf("create pipeline of session %s: %w", s.id, r.err)
+		return
+	}
+	s.log.Info("session has a pipeline", obs.AttrPipeline, string(r.pipeline))
+	s.m.watchers.Go(func() {
+		select {
+		case <-r.client.Lost():
+			s.log.Error("media node lost, session ends")
+			s.post(func() { s.startClosing(ReasonMediaServerDisconnect) })
+		case <-s.gone:
+		}
+	})
+}
+
+// endpoint is one WebRtcEndpoint. Its identity is fixed; what a media goroutine
+// owns and what the session's goroutine owns is said below.
+type endpoint struct {
+	c           *Connection // whose browser it talks to
+	name        string      // as browsers know it in iceCandidate
+	streamID    string
+	publisherID string
+	ufrags      []string // of the offer
+	born        time.Time
+
+	// The media goroutine of c sets these before the negotiation is committed,
+	// and only it reads released.
+	id       client.ID
+	media    *roomMedia
+	cancels  []func()
+	released bool
+
+	// The session's goroutine owns the rest.
+	dropped bool
+	got     int // candidates taken
+	stats   WebRTCStats
+}
+
+func (c *Connection) newEndpoint(st *stream, offer string) *endpoint {
+	name := st.id
+	if st.owner != c {
+		name = c.id + "_" + st.id
+	}
+	return &endpoint{
+		c: c, name: name, streamID: st.id, publisherID: st.owner.id, ufrags: ufrags(offer), born: time.Now(),
+		stats: WebRTCStats{EndpointName: name, RemoteSDP: offer},
+	}
+}
+
+// retire drops an endpoint and releases it on its connection's media goroutine,
+// after whatever is under way there. nil is allowed. Runs on the session's goroutine.
+func (ep *endpoint) retire() {
+	if ep == nil || ep.dropped {
+		return
+	}
+	ep.dropped = true
+	ep.c.later(ep.release)
+}
+
+// release frees the endpoint on the media node. Media goroutine only.
+func (ep *endpoint) release() {
+	if ep.released || ep.id == "" {
+		return
+	}
+	ep.released = true
+	for _, cancel := range slices.Backward(ep.cancels) {
+		cancel()
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), releaseTime)
+	defer cancel()
+	if err := ep.media.client.Release(ctx, ep.id); err != nil {
+		ep.c.log.Warn("endpoint not released", obs.AttrElement, string(ep.id), obs.AttrErr, err)
+	}
+}
+
+// events of a WebRtcEndpoint we listen to. All but the first are for statistics
+// and the log, so a node that does not know one is no obstacle.
+var endpointEvents = []string{
+	"IceCandidateFound", "Error", "ConnectionStateChanged", "IceComponentStateChanged", "NewCandidatePairSelected",
+	"MediaStateChanged", "MediaFlowInStateChanged", "MediaFlowOutStateChanged", "IceGatheringDone",
+}
+
+// negotiate makes the WebRtcEndpoint and gives its answer. source, if set, is
+// connected to it. Media goroutine only; after an error nothing is left behind.
+func (ep *endpoint) negotiate(ctx context.Context, offer string, source client.ID, loopback bool, limits Bandwidth, publishes bool) (answer string, err error) {
+	defer func() {
+		if err != nil {
+			ep.release()
+		}
+	}()
+	if ep.media, err = ep.c.s.pipeline(ctx); err != nil {
+		return "", err
+	}
+	cl := ep.media.client
+	if ep.id, err = cl.Create(ctx, "WebRtcEndpoint", map[string]any{"mediaPipeline": ep.media.pipeline}); err != nil {
+		return "", fmt.Errorf("create endpoint %s: %w", ep.name, err)
+	}
+	for i, name := range endpointEvents {
+		cancel, err := cl.Subscribe(ctx, ep.id, name, ep.listen(name))
+		if err == nil {
+			ep.cancels = append(ep.cancels, cancel)
+			continue
+		}
+		if i == 0 || !errors.Is(err, kerr.MediaObjectEventNotSupported) {
+			return "", fmt.Errorf("subscribe to %s of endpoint %s: %w", name, ep.name, err)
+		}
+	}
+	for _, p := range limits.properties(publishes, loopback) {
+		if err := cl.Invoke(ctx, ep.id, p.setter, map[string]any{p.property: p.kbps}, nil); err != nil {
+			return "", fmt.Errorf("set %s of endpoint %s: %w", p.property, ep.name, err)
+		}
+	}
+	if err := cl.Invoke(ctx, ep.id, "processOffer", map[string]any{"offer": offer}, &answer); err != nil {
+		return "", fmt.Errorf("process offer of endpoint %s: %w", ep.name, err)
+	}
+	if loopback {
+		source = ep.id
+	}
+	if source != "" {
+		if err := connect(ctx, cl, source, ep.id); err != nil {
+			return "", fmt.Errorf("connect endpoint %s: %w", ep.name, err)
+		}
+	}
+	return answer, nil
+}
+
+func connect(ctx context.Context, cl client.Client, source, sink client.ID) error {
+	return cl.Invoke(ctx, source, "connect", map[string]any{"sink": sink}, nil)
+}
+
+// gather starts ICE on the node; its candidates come as events. Media goroutine only.
+func (ep *endpoint) gather() {
+	if ep.released {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), ep.c.s.m.opts.MediaTimeout)
+	defer cancel()
+	if err := ep.media.client.Invoke(ctx, ep.id, "gatherCandidates", nil, nil); err != nil {
+		ep.c.log.Warn("candidates not gathered", obs.AttrElement, string(ep.id), obs.AttrErr, err)
+	}
+}
+
+// addCandidate gives a browser's candidate to the node. Media goroutine only.
+func (ep *endpoint) addCandidate(cand ICECandidate) {
+	if ep.released || ep.id == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), ep.c.s.m.opts.MediaTimeout)
+	defer cancel()
+	param := map[string]any{"candidate": map[string]any{
+		"__module__": "kurento", "__type__": "IceCandidate",
+		"candidate": cand.Candidate, "sdpMid": cand.SDPMid, "sdpMLineIndex": cand.SDPMLineIndex,
+	}}
+	if err := ep.media.client.Invoke(ctx, ep.id, "addIceCandidate", param, nil); err != nil {
+		ep.c.log.Debug("candidate refused", obs.AttrElement, string(ep.id), obs.AttrErr, err)
+	}
+}
+
+// listen gives the handler of one event: it only posts to the session.
+func (ep *endpoint) listen(name string) func(json.RawMessage) {
+	return func(data json.RawMessage) {
+		data = slices.Clone(data)
+		ep.c.s.post(func() { ep.onEvent(name, data) })
+	}
+}
+
+// Bandwidth of one connection: its options over the server's.
+func (c *Connection) bandwidth() Bandwidth {
+	b := c.s.m.opts.Bandwidth
+	if o := c.token.KurentoOptions; o != nil {
+		for _, v := range []struct {
+			to   *int
+			from *int
+		}{
+			{&b.MaxRecv, o.VideoMaxRecvBandwidth}, {&b.MinRecv, o.VideoMinRecvBandwidth},
+			{&b.MaxSend, o.VideoMaxSendBandwidth}, {&b.MinSend, o.VideoMinSendBandwidth},
+		} {
+			if v.from != nil {
+				*v.to = *v.from
+			}
+		}
+	}
+	// A low maximum given alone wins over the default minimum.
+	if b.MaxRecv > 0 {
+		b.MinRecv = min(b.MinRecv, b.MaxRecv)
+	}
+	if b.MaxSend > 0 {
+		b.MinSend = min(b.MinSend, b.MaxSend)
+	}
+	return b
+}
+
+type limit struct {
+	setter, property string
+	kbps             int
+}
+
+// properties gives the setter calls of an endpoint: recv limits where the browser
+// publishes, send limits where it receives.
+func (b Bandwidth) properties(publishes, loopback bool) []limit {
+	var out []limit
+	if publishes {
+		out = append(out,
+			limit{"setMaxVideoRecvBandwidth", "maxVideoRecvBandwidth", b.MaxRecv},
+			limit{"setMinVideoRecvBandwidth", "minVideoRecvBandwidth", b.MinRecv})
+	}
+	if !publishes || loopback {
+		out = append(out,
+			limit{"setMaxVideoSendBandwidth", "maxVideoSendBandwidth", b.MaxSend},
+			limit{"setMinVideoSendBandwidth", "minVideoSendBandwidth", b.MinSend})
+	}
+	return out
+}
+
+// mediaError turns a media node's failure into one for the browser.
+func mediaError(err error) error {
+	var own *Error
+	if errors.As(err, &own) {
+		return own
+	}
+	var code kerr.Code
+	if errors.As(err, &code) {
+		switch {
+		case code >= kerr.SDPCreateError && code < kerr.HTTPRegistrationError:
+			return errf(CodeMediaSDP, ErrMedia, "media node refused the SDP offer (%d)", int(code))
+		case code == kerr.MediaObjectNotFound:
+			return errf(CodeMediaEndpoint, ErrMedia, "endpoint is gone (%d)", int(code))
+		}
+		return errf(CodeMediaWebRTCEndpoint, ErrMedia, "media node refused the endpoint (%d)", int(code))
+	}
+	return errf(CodeMediaGeneric, ErrMedia, "media node does not answer")
+}
+
+// onWork runs f on the connection's media goroutine within the media timeout and
+// waits for it.
+func (c *Connection) onWork(f func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), c.s.m.opts.MediaTimeout)
+	defer cancel()
+	var err error
+	if lerr := c.work.Do(ctx, func() { err = f(ctx) }); lerr != nil {
+		if errors.Is(lerr, context.DeadlineExceeded) {
+			return fmt.Errorf("wait for media calls under way: %w", lerr)
+		}
+		return errf(CodeUserClosed, ErrConnectionNotFound, "connection %s has left the session", c.id)
+	}
+	return err
+}
