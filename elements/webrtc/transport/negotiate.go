@@ -177,10 +177,10 @@ func (p *Peer) settleOffer(pc *webrtc.PeerConnection, o OfferOptions) (*descript
 	return local, pc.SetLocalDescription(offer)
 }
 
-// SetAnswer takes the peer's answer to our Offer. Without an offer it fails with
-// kerr.SDPNotOfferGenerated, a second time with kerr.SDPAnswerAlreadyProcessed,
-// with kerr.SDPParseError for what is no description and
-// kerr.SDPProcessAnswerError for one that does not fit.
+// SetAnswer takes the peer's answer to our Offer. Without an offer, or when that
+// was answered already, it fails with kerr.SDPNotOfferGenerated; with
+// kerr.SDPParseError for what is no description and kerr.SDPProcessAnswerError
+// for one that does not fit.
 func (p *Peer) SetAnswer(answer string) (err error) {
 	defer p.guarded(&err, kerr.SDPProcessAnswerError)
 	p.mu.Lock()
@@ -188,8 +188,6 @@ func (p *Peer) SetAnswer(answer string) (err error) {
 	switch {
 	case p.closed:
 		return fmt.Errorf("take answer: %w", net.ErrClosed)
-	case p.stage == settled && p.offered > 0:
-		return kerr.New(kerr.SDPAnswerAlreadyProcessed, "Answer already processed")
 	case p.stage != haveOffer:
 		return kerr.New(kerr.SDPNotOfferGenerated, "Offer not generated. It is not possible to process an answer.")
 	}
@@ -408,9 +406,25 @@ func (p *Peer) setICE(s ICEState) {
 	p.mu.Lock()
 	changed := p.iceState != s
 	p.iceState = s
+	if changed {
+		p.heldICE = s == ICEConnected && p.pair == nil
+	}
+	held := p.heldICE
 	p.mu.Unlock()
-	if changed && p.cfg.ICEState != nil {
+	if changed && !held && p.cfg.ICEState != nil {
 		p.cfg.ICEState(s)
+	}
+}
+
+// releaseICE tells the connected state that waited for its pair: the library
+// says both in any order, listeners expect the pair first.
+func (p *Peer) releaseICE() {
+	p.mu.Lock()
+	held := p.heldICE
+	p.heldICE = false
+	p.mu.Unlock()
+	if held && p.cfg.ICEState != nil {
+		p.cfg.ICEState(ICEConnected)
 	}
 }
 
@@ -432,6 +446,7 @@ func (p *Peer) setPair(pair *webrtc.ICECandidatePair) {
 	if p.cfg.Pair != nil {
 		p.cfg.Pair(cp)
 	}
+	p.releaseICE()
 }
 
 // setConnected opens the senders, which then ask for a keyframe, or shuts them.
@@ -439,6 +454,7 @@ func (p *Peer) setConnected(pc *webrtc.PeerConnection, up bool) {
 	if p.connected.Swap(up) == up {
 		return
 	}
+	p.releaseICE()
 	p.audioOut.setLive(up)
 	p.videoOut.setLive(up)
 	if up {

@@ -80,6 +80,7 @@ type Peer struct {
 	toldDone  bool
 	pair      *CandidatePair
 	iceState  ICEState
+	heldICE   bool // connected, but not told before the pair is
 	dtlsState DTLSState
 	closed    bool
 

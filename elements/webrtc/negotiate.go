@@ -1,0 +1,203 @@
+package webrtc
+
+import (
+	"context"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/govidu/govidu/elements"
+	"github.com/govidu/govidu/elements/webrtc/transport"
+	"github.com/govidu/govidu/internal/kerr"
+)
+
+// GenerateOffer makes the session description to send first. Once only:
+// kerr.SDPAlreadyNegotiated.
+func (e *Endpoint) GenerateOffer(_ context.Context, p elements.GenerateOfferParams) (string, error) {
+	o := transport.OfferOptions{Audio: true, Video: true}
+	if p.Options != nil {
+		o = transport.OfferOptions{Audio: p.Options.OfferToReceiveAudio, Video: p.Options.OfferToReceiveVideo}
+	}
+	e.apply()
+	return e.peer.Offer(o)
+}
+
+// ProcessOffer answers the peer's description. What is not understood is
+// refused section by section; kerr.SDPParseError for what is none at all, after
+// which another offer may come. Once only: kerr.SDPAlreadyNegotiated.
+func (e *Endpoint) ProcessOffer(_ context.Context, p elements.ProcessOfferParams) (string, error) {
+	if p.Offer == "" {
+		return "", kerr.New(kerr.SDPParseError, "Empty offer not valid")
+	}
+	e.apply()
+	answer, err := e.peer.Answer(p.Offer)
+	if err != nil {
+		return "", err
+	}
+	e.Emit("MediaSessionStarted", nil)
+	return answer, nil
+}
+
+// ProcessAnswer takes the answer to our offer and returns our description.
+// kerr.SDPNotOfferGenerated without an offer, or when it was answered already.
+func (e *Endpoint) ProcessAnswer(_ context.Context, p elements.ProcessAnswerParams) (string, error) {
+	if err := e.peer.SetAnswer(p.Answer); err != nil {
+		return "", err
+	}
+	e.Emit("MediaSessionStarted", nil)
+	local, _ := e.peer.LocalDescription()
+	return local, nil
+}
+
+// LocalSessionDescriptor is our description with the candidates told so far;
+// kerr.SDPNoLocalSDP before there is one.
+func (e *Endpoint) LocalSessionDescriptor(context.Context, elements.None) (string, error) {
+	sdp, ok := e.peer.LocalDescription()
+	if !ok {
+		return "", kerr.New(kerr.SDPNoLocalSDP, "No local SDP")
+	}
+	return sdp, nil
+}
+
+// RemoteSessionDescriptor is the peer's description; kerr.SDPNoRemoteSDP before
+// there is one.
+func (e *Endpoint) RemoteSessionDescriptor(context.Context, elements.None) (string, error) {
+	sdp, ok := e.peer.RemoteDescription()
+	if !ok {
+		return "", kerr.New(kerr.SDPNoRemoteSDP, "No remote SDP")
+	}
+	return sdp, nil
+}
+
+// GatherCandidates lets the events IceCandidateFound and IceGatheringDone flow.
+// Before negotiation there is nothing to gather yet, which is no error.
+func (e *Endpoint) GatherCandidates(context.Context, elements.None) (elements.None, error) {
+	if _, ok := e.peer.LocalDescription(); ok {
+		e.mu.Lock()
+		first := e.ice == ""
+		e.mu.Unlock()
+		if first {
+			e.component(iceGathering)
+		}
+	}
+	return elements.None{}, e.peer.Gather()
+}
+
+type addCandidateParams struct {
+	Candidate IceCandidate `json:"candidate"`
+}
+
+// AddICECandidate takes a candidate of the peer, also before its description.
+func (e *Endpoint) AddICECandidate(_ context.Context, p addCandidateParams) (elements.None, error) {
+	return elements.None{}, e.peer.AddCandidate(transport.Candidate{
+		Candidate: p.Candidate.Candidate, SDPMid: p.Candidate.SDPMid, SDPMLineIndex: p.Candidate.SDPMLineIndex,
+	})
+}
+
+// apply gives the transport the settings that shape a negotiation.
+func (e *Endpoint) apply() {
+	e.mu.Lock()
+	s := e.settings
+	e.mu.Unlock()
+	e.peer.SetMaxRecv(s.maxAudioRecv, s.maxVideoRecv)
+	e.peer.SetTCP(s.iceTCP)
+}
+
+// external puts externalIPv4 or externalIPv6 into a host candidate line.
+func (e *Endpoint) external(line string) string {
+	e.mu.Lock()
+	v4, v6 := e.settings.externalIPv4, e.settings.externalIPv6
+	e.mu.Unlock()
+	f := strings.Fields(line)
+	if v4 == "" && v6 == "" || len(f) < 8 || f[7] != "host" {
+		return line
+	}
+	addr, err := netip.ParseAddr(f[4])
+	switch {
+	case err != nil:
+	case addr.Is4() && v4 != "":
+		f[4] = v4
+	case addr.Is6() && v6 != "":
+		f[4] = v6
+	}
+	return strings.Join(f, " ")
+}
+
+func (e *Endpoint) pair(p transport.CandidatePair) IceCandidatePair {
+	return IceCandidatePair{
+		StreamID: strconv.Itoa(streamID), ComponentID: componentID,
+		LocalCandidate: p.Local, RemoteCandidate: p.Remote,
+	}
+}
+
+func dtlsConnection(s DtlsConnectionState) DtlsConnection {
+	id := strconv.Itoa(streamID)
+	return DtlsConnection{StreamID: id, ComponentID: strconv.Itoa(componentID), ConnectionID: id, State: s}
+}
+
+// ICECandidatePairs lists the selected pair.
+func (e *Endpoint) ICECandidatePairs() []IceCandidatePair {
+	out := []IceCandidatePair{}
+	for _, p := range e.peer.Pairs() {
+		out = append(out, e.pair(p))
+	}
+	return out
+}
+
+// ICEConnectionState is empty before gathering.
+func (e *Endpoint) ICEConnectionState() []IceConnection {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ice == "" {
+		return []IceConnection{}
+	}
+	return []IceConnection{{strconv.Itoa(streamID), componentID, e.ice}}
+}
+
+// DTLSConnectionState is empty before ICE began.
+func (e *Endpoint) DTLSConnectionState() []DtlsConnection {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.ice == "" {
+		return []DtlsConnection{}
+	}
+	return []DtlsConnection{dtlsConnection(e.dtls)}
+}
+
+type createChannelParams struct {
+	Label             string `json:"label" default:""`
+	Ordered           bool   `json:"ordered" default:"true"`
+	MaxPacketLifeTime int    `json:"maxPacketLifeTime" default:"-1"`
+	MaxRetransmits    int    `json:"maxRetransmits" default:"-1"`
+	Protocol          string `json:"protocol" default:""`
+}
+
+type closeChannelParams struct {
+	ChannelID int `json:"channelId"`
+}
+
+func (e *Endpoint) noDataChannels() error {
+	if !e.dataChannels {
+		return kerr.New(kerr.MediaObjectOperationNotSupported, "Data channels are not supported")
+	}
+	return kerr.New(kerr.MediaObjectOperationNotSupported, "Data channels cannot be opened from this side in this build")
+}
+
+// CreateDataChannel is not there yet: kerr.MediaObjectOperationNotSupported.
+func (e *Endpoint) CreateDataChannel(context.Context, createChannelParams) (elements.None, error) {
+	return elements.None{}, e.noDataChannels()
+}
+
+// CloseDataChannel is not there yet: kerr.MediaObjectOperationNotSupported.
+func (e *Endpoint) CloseDataChannel(context.Context, closeChannelParams) (elements.None, error) {
+	return elements.None{}, e.noDataChannels()
+}
+
+// RequestKeyframe asks whoever feeds this endpoint with video; without a source
+// it is kerr.MediaObjectOperationNotSupported.
+func (e *Endpoint) RequestKeyframe(context.Context, elements.None) (elements.None, error) {
+	if !e.peer.Sender(videoKind).RequestKeyFrame() {
+		return elements.None{}, kerr.New(kerr.MediaObjectOperationNotSupported, "No source of video to ask for a key frame")
+	}
+	return elements.None{}, nil
+}

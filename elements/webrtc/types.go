@@ -1,0 +1,139 @@
+package webrtc
+
+import (
+	"github.com/govidu/govidu/elements"
+	"github.com/govidu/govidu/elements/webrtc/transport"
+)
+
+// Types are the types of this family. engine carries their media; it must
+// outlive every object.
+func Types(engine *transport.Engine) []elements.Type {
+	return []elements.Type{{
+		Name: "WebRtcEndpoint", Extends: "BaseRtpEndpoint", Module: "elements",
+		Doc: "Exchanges audio and video with a browser by WebRTC; one negotiation in its life.",
+		New: elements.New(newEndpoint(engine)),
+		Members: []elements.Member{
+			elements.Property("networkInterfaces", (*Endpoint).NetworkInterfaces, (*Endpoint).SetNetworkInterfaces),
+			elements.Property("iceTcp", (*Endpoint).ICETCP, (*Endpoint).SetICETCP),
+			elements.Property("stunServerAddress", (*Endpoint).STUNServerAddress, (*Endpoint).SetSTUNServerAddress),
+			elements.Property("stunServerPort", (*Endpoint).STUNServerPort, (*Endpoint).SetSTUNServerPort),
+			elements.Property("turnUrl", (*Endpoint).TURNURL, (*Endpoint).SetTURNURL),
+			elements.Property("externalIPv4", (*Endpoint).ExternalIPv4, (*Endpoint).SetExternalIPv4),
+			elements.Property("externalIPv6", (*Endpoint).ExternalIPv6, (*Endpoint).SetExternalIPv6),
+			elements.Property[*Endpoint, []IceCandidatePair]("ICECandidatePairs", (*Endpoint).ICECandidatePairs, nil),
+			elements.Property[*Endpoint, []IceConnection]("IceConnectionState", (*Endpoint).ICEConnectionState, nil),
+			elements.Property[*Endpoint, []DtlsConnection]("DtlsConnectionState", (*Endpoint).DTLSConnectionState, nil),
+			elements.Method("gatherCandidates", (*Endpoint).GatherCandidates),
+			elements.Method("addIceCandidate", (*Endpoint).AddICECandidate),
+			elements.Method("createDataChannel", (*Endpoint).CreateDataChannel),
+			elements.Method("closeDataChannel", (*Endpoint).CloseDataChannel),
+			elements.Event[candidateFields]("IceCandidateFound"),
+			elements.Event[elements.None]("IceGatheringDone"),
+			elements.Event[componentFields]("IceComponentStateChanged"),
+			elements.Event[pairFields]("NewCandidatePairSelected"),
+			elements.Event[DtlsConnection]("DtlsConnectionStateChange"),
+			elements.Event[channelFields]("DataChannelOpened"),
+			elements.Event[channelFields]("DataChannelClosed"),
+			// The 6.x names, independent of the others (kurento-protocol §9).
+			elements.Event[candidateFields]("OnIceCandidate"),
+			elements.Event[elements.None]("OnIceGatheringDone"),
+			elements.Event[componentFields]("OnIceComponentStateChanged"),
+		},
+	}}
+}
+
+// IceCandidate is a candidate with its place in the session description.
+type IceCandidate struct {
+	Candidate     string `json:"candidate"`
+	SDPMid        string `json:"sdpMid"`
+	SDPMLineIndex int    `json:"sdpMLineIndex"`
+}
+
+// IceComponentState is the state of one ICE component.
+type IceComponentState string
+
+// The values of IceComponentState.
+const (
+	iceDisconnected IceComponentState = "DISCONNECTED"
+	iceGathering    IceComponentState = "GATHERING"
+	iceConnecting   IceComponentState = "CONNECTING"
+	iceConnected    IceComponentState = "CONNECTED"
+	iceReady        IceComponentState = "READY"
+	iceFailed       IceComponentState = "FAILED"
+)
+
+// Values implements the enumeration.
+func (IceComponentState) Values() []string {
+	return []string{"DISCONNECTED", "GATHERING", "CONNECTING", "CONNECTED", "READY", "FAILED"}
+}
+
+// DtlsConnectionState is the state of the DTLS association.
+type DtlsConnectionState string
+
+// Values implements the enumeration.
+func (DtlsConnectionState) Values() []string {
+	return []string{"NEW", "CLOSED", "FAILED", "CONNECTING", "CONNECTED"}
+}
+
+// IceCandidatePair is a selected pair, as candidate lines.
+type IceCandidatePair struct {
+	StreamID        string `json:"streamId"`
+	ComponentID     int    `json:"componentId"`
+	LocalCandidate  string `json:"localCandidate"`
+	RemoteCandidate string `json:"remoteCandidate"`
+}
+
+// IceConnection is the state of one component of one stream.
+type IceConnection struct {
+	StreamID    string            `json:"streamId"`
+	ComponentID int               `json:"componentId"`
+	State       IceComponentState `json:"state"`
+}
+
+// DtlsConnection is the state of one DTLS association; it is also the fields of
+// DtlsConnectionStateChange.
+type DtlsConnection struct {
+	StreamID     string              `json:"streamId"`
+	ComponentID  string              `json:"componentId"`
+	ConnectionID string              `json:"connectionId"`
+	State        DtlsConnectionState `json:"state"`
+}
+
+// CertificateKeyType is RSA or ECDSA. There is one ECDSA certificate per
+// process, which serves both: no peer can tell which was asked for.
+type CertificateKeyType string
+
+// Values implements the enumeration.
+func (CertificateKeyType) Values() []string { return []string{"RSA", "ECDSA"} }
+
+// DSCPValue is how outgoing packets shall be marked.
+type DSCPValue string
+
+// Values implements the enumeration.
+func (DSCPValue) Values() []string {
+	return []string{
+		"NO_DSCP", "NO_VALUE", "AUDIO_VERYLOW", "AUDIO_LOW", "AUDIO_MEDIUM", "AUDIO_HIGH", "VIDEO_VERYLOW", "VIDEO_LOW",
+		"VIDEO_MEDIUM", "VIDEO_MEDIUM_THROUGHPUT", "VIDEO_HIGH", "VIDEO_HIGH_THROUGHPUT", "DATA_VERYLOW", "DATA_LOW",
+		"DATA_MEDIUM", "DATA_HIGH", "CHROME_HIGH", "CHROME_MEDIUM", "CHROME_LOW", "CHROME_VERYLOW", "CS0", "CS1", "CS2",
+		"CS3", "CS4", "CS5", "CS6", "CS7", "AF11", "AF12", "AF13", "AF21", "AF22", "AF23", "AF31", "AF32", "AF33",
+		"AF41", "AF42", "AF43", "EF", "VOICEADMIT", "LE",
+	}
+}
+
+type candidateFields struct {
+	Candidate IceCandidate `json:"candidate"`
+}
+
+type componentFields struct {
+	StreamID    int               `json:"streamId"`
+	ComponentID int               `json:"componentId"`
+	State       IceComponentState `json:"state"`
+}
+
+type pairFields struct {
+	CandidatePair IceCandidatePair `json:"candidatePair"`
+}
+
+type channelFields struct {
+	ChannelID int `json:"channelId"`
+}
