@@ -162,6 +162,14 @@ func totals(takes []finalTake) (size int64, duration float64) {
 // ready, and is repeated by Recover.
 func (s *store) sweep(m *metadata) error {
 	var errs []error
+	for _, name := range s.loose(m) {
+		errs = append(errs, s.remove(name))
+	}
+	return errors.Join(errs...)
+}
+
+// loose lists what is there to sweep.
+func (s *store) loose(m *metadata) (names []string) {
 	for _, f := range m.Files {
 		if !fileForm.MatchString(f.Name) {
 			continue
@@ -169,21 +177,11 @@ func (s *store) sweep(m *metadata) error {
 		take := strings.TrimSuffix(f.Name, path.Ext(f.Name))
 		for _, name := range []string{path.Join(m.ID, f.Name), sidecarPath(m.ID, f.Name), takePath(m.ID, take)} {
 			if s.exists(name) {
-				errs = append(errs, s.remove(name))
+				names = append(names, name)
 			}
 		}
 	}
-	return errors.Join(errs...)
-}
-
-// swept says whether there is nothing left to sweep.
-func (s *store) swept(m *metadata) bool {
-	for _, f := range m.Files {
-		if fileForm.MatchString(f.Name) && s.exists(path.Join(m.ID, f.Name)) {
-			return false
-		}
-	}
-	return true
+	return names
 }
 
 // manifest is `.manifest.json`: what the recording holds, where it has holes, and

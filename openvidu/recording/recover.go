@@ -98,7 +98,7 @@ func (s *Service) recoverFolder(ctx context.Context, id string, r *Recovery) *ac
 	}
 	s.clearTemporary(id)
 	switch {
-	case m.Status == Ready:
+	case m.URL != nil:
 		if err := s.resweep(ctx, m); err != nil {
 			log.Warn("packed files are kept beside the zip", obs.AttrErr, err)
 		}
@@ -133,7 +133,7 @@ func (s *Service) resume(m *metadata) *active {
 
 // resweep goes on with a sweep that a crash cut short, if the zip is whole.
 func (s *Service) resweep(ctx context.Context, m *metadata) error {
-	if s.store.swept(m) {
+	if len(s.store.loose(m)) == 0 {
 		return nil
 	}
 	want := map[string]string{}

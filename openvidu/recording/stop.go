@@ -120,7 +120,7 @@ func (s *Service) finalize(a *active) {
 		return
 	}
 	m = a.snapshot()
-	if m.Status == Ready {
+	if m.URL != nil {
 		if err := s.store.sweep(&m); err != nil {
 			a.log.Warn("packed files could not be removed", obs.AttrErr, err)
 		}
@@ -130,24 +130,32 @@ func (s *Service) finalize(a *active) {
 	a.log.Info("recording is final", "status", m.Status, "size", m.Size, "duration", m.Duration, "recovered", m.Recovered)
 }
 
-// ready fills in what only the finished files tell.
+// ready fills in what only the packed files tell.
 func (s *Service) ready(m *metadata, r *result) {
 	m.Status, m.Failure, m.Retry = Ready, "", false
 	m.Size, m.Duration = totals(r.takes)
 	m.URL = s.url(m, r.zip.Name)
 	m.Incomplete = m.Incomplete || len(r.left) > 0
 	m.Files = nil
+	whole := 0
 	for _, t := range r.takes {
-		m.Incomplete = m.Incomplete || t.Failure != ""
+		if t.Failure == "" {
+			whole++
+		}
 		m.Files = append(m.Files, t.fileMeta)
+	}
+	m.Incomplete = m.Incomplete || whole < len(r.takes)
+	if whole == 0 && len(r.takes) > 0 {
+		// What was written is packed and can be fetched, but it is not what was asked
+		// for (a full or broken disk).
+		m.Status, m.Failure = Failed, "every stream failed: "+r.takes[0].Failure
 	}
 }
 
-// settle writes the last metadata of a recording: its list of files is that of the
-// finished ones, so the takes are forgotten.
+// settle writes the last metadata of a recording. Of one with a zip, the list of
+// files is that of the packed ones, so the takes are forgotten.
 func (s *Service) settle(a *active) error {
-	m := a.snapshot()
-	if m.Status == Ready {
+	if a.snapshot().URL != nil {
 		a.mu.Lock()
 		a.takes = nil
 		a.mu.Unlock()

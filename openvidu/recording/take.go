@@ -228,10 +228,7 @@ func (t *take) end(ctx context.Context) {
 	}
 	t.awaitFile(stopCtx)
 	t.releaseRecorder(ctx)
-	t.mu.Lock()
-	meta := t.meta
-	t.mu.Unlock()
-	if err := t.active.service.store.writeJSON(takePath(t.active.snapshot().ID, t.name), meta); err != nil {
+	if err := t.active.service.store.writeJSON(takePath(t.active.snapshot().ID, t.name), t.describe()); err != nil {
 		t.active.log.Warn("stream metadata could not be written", obs.AttrStream, t.stream.StreamID, obs.AttrErr, err)
 	}
 }

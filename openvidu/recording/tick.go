@@ -41,6 +41,8 @@ func (s *Service) checkAll() {
 		switch {
 		case a.lost():
 			s.stopFor(a, openvidu.ReasonMediaServerDisconnect, "media node is gone")
+		case a.allFailed():
+			s.stopFor(a, openvidu.ReasonAutomaticStop, "every recorder has failed")
 		case time.Since(a.born) > s.opts.MaxLength:
 			s.stopFor(a, openvidu.ReasonAutomaticStop, "longest duration reached")
 		case a.largest() > s.opts.MaxFileBytes:
@@ -95,4 +97,24 @@ func (a *active) lost() bool {
 		}
 	}
 	return false
+}
+
+// allFailed says that streams are being recorded and every recorder has failed.
+func (a *active) allFailed() bool {
+	a.mu.Lock()
+	running := make([]*take, 0, len(a.takes))
+	for _, t := range a.takes {
+		if !t.stopping {
+			running = append(running, t)
+		}
+	}
+	a.mu.Unlock()
+	for _, t := range running {
+		select {
+		case <-t.failed:
+		default:
+			return false
+		}
+	}
+	return len(running) > 0
 }
