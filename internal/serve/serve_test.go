@@ -272,3 +272,22 @@ func TestShutdownCutsWhatDoesNotEnd(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
+
+func TestIsLocal(t *testing.T) {
+	for _, c := range []struct {
+		remote, header string
+		want           bool
+	}{
+		{"127.0.0.1:5", "", true}, {"[::1]:5", "", true}, {"[::ffff:127.0.0.1]:5", "", true},
+		{"192.0.2.1:5", "", false}, {"127.0.0.1:5", "X-Real-IP", false}, {"127.0.0.1:5", "X-Forwarded-For", false}, {"nonsense", "", false},
+	} {
+		r, _ := http.NewRequest("GET", "/", nil)
+		r.RemoteAddr = c.remote
+		if c.header != "" {
+			r.Header.Set(c.header, "192.0.2.1")
+		}
+		if got := IsLocal(r); got != c.want {
+			t.Errorf("%s %s: local = %v, want %v", c.remote, c.header, got, c.want)
+		}
+	}
+}
