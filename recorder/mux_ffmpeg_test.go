@@ -1,0 +1,30 @@
+package recorder_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/govidu/govidu/internal/codec"
+	"github.com/govidu/govidu/recorder"
+	"github.com/govidu/govidu/recorder/muxtest"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestMuxers(t *testing.T) {
+	for _, c := range []muxtest.Case{
+		{Container: recorder.WebM, Video: codec.VP8, Audio: codec.Opus},
+		{Container: recorder.WebM, Video: codec.VP9, Audio: codec.Opus},
+		{Container: recorder.WebM, Video: codec.AV1},
+		{Container: recorder.WebM, Audio: codec.Opus},
+		{Container: recorder.Matroska, Video: codec.H264, Audio: codec.Opus},
+		{Container: recorder.Matroska, Video: codec.VP8, Audio: codec.PCMU},
+		{Container: recorder.Matroska, Audio: codec.PCMA},
+		{Container: recorder.MP4, Video: codec.H264, Audio: codec.Opus},
+		{Container: recorder.MP4, Video: codec.H264},
+		{Container: recorder.MP4, Audio: codec.Opus},
+	} {
+		t.Run(c.Name(), func(t *testing.T) { muxtest.Run(t, c) })
+	}
+}
