@@ -2,7 +2,6 @@ package openvidu
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -45,6 +44,7 @@ type Connection struct {
 	window *time.Timer
 	lost   int // counts losses, so that an old window's timer is known as such
 	gone   bool
+	hooks  *loop.Loop // runs the recorder's calls; nil before the first
 	pub    *stream
 	subs   map[string]*subscription // by stream id
 	early  map[string][]ICECandidate
@@ -146,10 +146,11 @@ func (c *Connection) ForceDisconnect(ctx context.Context, connectionID string, r
 	})
 }
 
-// Detach tells that the socket is lost. unsent are the notifications it had
-// queued and not written. It opens the reconnection window; a socket that was
-// replaced already changes nothing.
-func (c *Connection) Detach(p Peer, unsent []*Notification) {
+// Detach tells that the socket is lost, which opens the reconnection window; a
+// socket that was replaced already changes nothing. unsent gives the frames of
+// the notifications that the peer took and never wrote; it is called on the
+// session's goroutine, after the peer's last Notify.
+func (c *Connection) Detach(p Peer, unsent func() [][]byte) {
 	c.s.post(func() {
 		if c.gone || c.peer != p {
 			return
@@ -157,11 +158,14 @@ func (c *Connection) Detach(p Peer, unsent []*Notification) {
 		c.peer = nil
 		c.lost++
 		lost := c.lost
-		if len(unsent) > c.s.m.opts.Limits.Replay {
+		frames := unsent()
+		if len(frames) > c.s.m.opts.Limits.Replay {
 			c.s.leave(c, ReasonNetworkDisconnect, nil)
 			return
 		}
-		c.missed = slices.Clone(unsent)
+		for _, f := range frames {
+			c.missed = append(c.missed, &Notification{frame: f})
+		}
 		c.window = time.AfterFunc(c.s.m.opts.ReconnectWindow, func() {
 			c.s.post(func() {
 				if !c.gone && c.peer == nil && c.lost == lost {
@@ -255,11 +259,15 @@ func (s *session) remove(c *Connection, reason Reason) {
 	for _, o := range s.conns {
 		delete(o.early, c.id)
 	}
-	work := c.work
-	if err := work.Post(func() { s.post(func() { delete(s.workers, work) }) }); err != nil && !errors.Is(err, loop.ErrClosed) {
-		c.log.Error("media goroutine refused its end", obs.AttrErr, err)
+	for _, w := range []*loop.Loop{c.work, c.hooks} {
+		if w == nil {
+			continue
+		}
+		if err := w.Post(func() { s.post(func() { delete(s.workers, w) }) }); err != nil {
+			c.log.Error("goroutine of the connection refused its end", obs.AttrErr, err)
+		}
+		w.Stop()
 	}
-	work.Stop()
 	if c.hidden {
 		return
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/govidu/govidu/internal/kerr"
@@ -104,12 +105,12 @@ type endpoint struct {
 	ufrags      []string // of the offer
 	born        time.Time
 
-	// The media goroutine of c sets these before the negotiation is committed,
-	// and only it reads released.
-	id       client.ID
-	media    *roomMedia
-	cancels  []func()
-	released bool
+	// The media goroutine of c sets these before the negotiation is committed.
+	id      client.ID
+	media   *roomMedia
+	cancels []func()
+
+	released atomic.Bool
 
 	// The session's goroutine owns the rest.
 	dropped bool
@@ -138,12 +139,11 @@ func (ep *endpoint) retire() {
 	ep.c.later(ep.release)
 }
 
-// release frees the endpoint on the media node. Media goroutine only.
+// release frees the endpoint on the media node. Media or recorder goroutine.
 func (ep *endpoint) release() {
-	if ep.released || ep.id == "" {
+	if ep.id == "" || !ep.released.CompareAndSwap(false, true) {
 		return
 	}
-	ep.released = true
 	for _, cancel := range slices.Backward(ep.cancels) {
 		cancel()
 	}
@@ -211,7 +211,7 @@ func connect(ctx context.Context, cl client.Client, source, sink client.ID) erro
 
 // gather starts ICE on the node; its candidates come as events. Media goroutine only.
 func (ep *endpoint) gather() {
-	if ep.released {
+	if ep.released.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), ep.c.s.m.opts.MediaTimeout)
@@ -223,7 +223,7 @@ func (ep *endpoint) gather() {
 
 // addCandidate gives a browser's candidate to the node. Media goroutine only.
 func (ep *endpoint) addCandidate(cand ICECandidate) {
-	if ep.released || ep.id == "" {
+	if ep.released.Load() || ep.id == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), ep.c.s.m.opts.MediaTimeout)

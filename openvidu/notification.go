@@ -7,7 +7,8 @@ import (
 )
 
 // Notification is one message to browsers. It is made once and may be sent to
-// many; it never changes.
+// many; it never changes. One that is sent again after a reconnection has its
+// frame only.
 type Notification struct {
 	Method string
 	Params any
@@ -34,7 +35,8 @@ func notification(method string, params any) *Notification {
 // Peer is the socket of a connection, as a door gives it.
 type Peer interface {
 	// Notify queues a notification; it does not block and keeps the order. A peer
-	// that cannot keep up closes itself and then calls Connection.Detach.
+	// that cannot keep up closes itself, keeps what it is given from then on and
+	// calls Connection.Detach.
 	Notify(n *Notification)
 	// Replace ends the socket because another one took its connection over.
 	Replace()

@@ -229,8 +229,7 @@ func (c *Connection) republish(ctx context.Context, st *stream, sdp string, repl
 			ep.dropped = true
 			return mediaError(err)
 		}
-		c.s.stopRecorder(st, ReasonNetworkDisconnect)
-		st.ep.retire()
+		c.s.retirePublisher(st, ReasonNetworkDisconnect)
 		st.ep = ep
 		st.video, st.audio = firstCodecs(answer)
 		ep.stats.LocalSDP = answer
@@ -252,7 +251,7 @@ func (c *Connection) republish(ctx context.Context, st *stream, sdp string, repl
 func (sub *subscription) reconnect() {
 	source, sink := sub.st.ep, sub.ep
 	sub.c.later(func() {
-		if sink.released {
+		if sink.released.Load() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), sub.c.s.m.opts.MediaTimeout)

@@ -52,9 +52,9 @@ type RecordingTarget struct {
 
 // Recorder hears of sessions so that it can record them. SetRecorder installs
 // one. StreamPublished and StreamUnpublished come one after another per
-// connection, on its media goroutine; the rest come from the session's goroutine
-// and must not block. No method may call back into the Manager synchronously,
-// except that StreamPublished and SessionClosing may.
+// connection, on a goroutine of its own for them, and SessionClosing on the
+// closing session's: these three may wait and may call the Manager. The rest come
+// from the session's goroutine: they must not block nor call the Manager.
 type Recorder interface {
 	// StreamPublished comes after the publisher had its answer, for each stream of
 	// each session; for an ALWAYS session the first one starts the recording.

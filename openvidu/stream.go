@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/govidu/govidu/internal/loop"
 	"github.com/govidu/govidu/internal/obs"
 	"github.com/govidu/govidu/openvidu/auth"
 	"github.com/govidu/govidu/openvidu/events"
@@ -138,29 +139,27 @@ func (s *session) takePublication(st *stream, reason Reason) []*subscription {
 			subs = append(subs, sub)
 		}
 	}
-	if st.published {
-		s.stopRecorder(st, reason)
-	}
-	st.ep.retire()
+	s.retirePublisher(st, reason)
 	st.next.retire()
 	return subs
 }
 
-// stopRecorder has the recorder let go of the stream, on its owner's media goroutine.
-func (s *session) stopRecorder(st *stream, reason Reason) {
+// retirePublisher releases a stream's endpoint, once its recorder has let go of it.
+func (s *session) retirePublisher(st *stream, reason Reason) {
 	rec := s.m.recorder()
-	if rec == nil {
+	if rec == nil || !st.published {
+		st.ep.retire()
 		return
 	}
-	info := st.info()
-	st.owner.later(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), recorderStopTime)
-		defer cancel()
+	info, ep := st.info(), st.ep
+	ep.dropped = true
+	st.owner.hook(func(ctx context.Context) {
+		defer ep.release()
 		rec.StreamUnpublished(ctx, info, reason)
 	})
 }
 
-// startRecorder tells the recorder of a stream, on its owner's media goroutine.
+// startRecorder tells the recorder of a stream, on its owner's recorder goroutine.
 func (s *session) startRecorder(st *stream) {
 	first := !s.everPublished
 	s.everPublished = true
@@ -169,11 +168,23 @@ func (s *session) startRecorder(st *stream) {
 		return
 	}
 	info := st.info()
-	st.owner.later(func() {
+	st.owner.hook(func(ctx context.Context) { rec.StreamPublished(ctx, info, first) })
+}
+
+// hook runs a call of the recorder on a goroutine of its own per connection, one
+// after another: it may wait for a disk, and candidates must not wait with it.
+func (c *Connection) hook(f func(ctx context.Context)) {
+	if c.hooks == nil {
+		c.hooks = loop.New(loop.Options{Log: c.log, Where: "openvidu.recorder"})
+		c.s.workers[c.hooks] = struct{}{}
+	}
+	if err := c.hooks.Post(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), recorderStopTime)
 		defer cancel()
-		rec.StreamPublished(ctx, info, first)
-	})
+		f(ctx)
+	}); err != nil {
+		c.log.Error("recorder goroutine refused work", obs.AttrErr, err)
+	}
 }
 
 // endPublication ends a stream that its connection survives: events, subscribers,

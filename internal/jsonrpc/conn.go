@@ -46,6 +46,9 @@ type Conn interface {
 	Close(code int, reason string) error
 	// Abort is Close without waiting and without what is queued.
 	Abort(code int, reason string)
+	// Unsent gives the messages that WriteJSON took and that were never written,
+	// oldest first. It is complete once Close has returned.
+	Unsent() [][]byte
 	// Done is closed when the connection is closed or lost.
 	Done() <-chan struct{}
 	// SetReadLimit changes the largest message ReadFrame accepts, in bytes.

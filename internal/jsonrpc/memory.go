@@ -66,6 +66,9 @@ func (m *memory) Close(int, string) error {
 // Abort implements Conn.
 func (m *memory) Abort(code int, reason string) { m.Close(code, reason) }
 
+// Unsent implements Conn: the other end can still read what was written.
+func (m *memory) Unsent() [][]byte { return nil }
+
 // Done implements Conn.
 func (m *memory) Done() <-chan struct{} { return m.done }
 

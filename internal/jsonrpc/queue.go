@@ -1,6 +1,9 @@
 package jsonrpc
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // queue is a bounded list of messages between writers and the one goroutine
 // that sends them. A message always fits an empty queue, however big.
@@ -53,6 +56,13 @@ func (q *queue) pop() ([]byte, bool) {
 		}
 		<-q.wake
 	}
+}
+
+// unsent gives what is still waiting.
+func (q *queue) unsent() [][]byte {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return slices.Clone(q.items)
 }
 
 // close refuses further messages; with drop those waiting are not sent. It

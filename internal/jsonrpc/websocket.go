@@ -38,7 +38,8 @@ type socket struct {
 	endRead sync.Once
 	endConn sync.Once
 
-	mu     sync.Mutex // leaf: code, reason
+	mu     sync.Mutex // leaf: what follows
+	failed []byte     // the message whose writing failed
 	code   int
 	reason string
 }
@@ -84,6 +85,9 @@ func (s *socket) write() {
 		s.ws.SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout))
 		if err := s.ws.WriteMessage(websocket.TextMessage, b); err != nil {
 			s.queue.close(true)
+			s.mu.Lock()
+			s.failed = b
+			s.mu.Unlock()
 			return
 		}
 	}
@@ -195,6 +199,17 @@ func (s *socket) end(code int, reason string, drop bool) {
 	if drop {
 		s.ws.UnderlyingConn().SetWriteDeadline(time.Now().Add(closeWait))
 	}
+}
+
+// Unsent implements Conn.
+func (s *socket) Unsent() [][]byte {
+	s.mu.Lock()
+	failed := s.failed
+	s.mu.Unlock()
+	if failed == nil {
+		return s.queue.unsent()
+	}
+	return append([][]byte{failed}, s.queue.unsent()...)
 }
 
 // Done implements Conn.
