@@ -88,6 +88,10 @@ func (q *call) route() jsonrpc.Route {
 	if ops, ok := q.params["operations"].([]any); ok {
 		return routeAll(ops)
 	}
+	if q.params["object"] == managerID && q.params["operation"] != "getUsedCpu" {
+		// It tells of all pipelines: a create after its subscribe must be seen.
+		return jsonrpc.Route{Exclusive: true}
+	}
 	return jsonrpc.Route{Key: pipelineOf(q.params)}
 }
 
@@ -150,7 +154,15 @@ func (c *connection) Handle(ctx context.Context, r *jsonrpc.Request) {
 	if cached {
 		c.cache.put(key, r, raw, began)
 	}
+	c.debug(ctx, r, raw)
 	c.stream.WriteJSON(json.RawMessage(raw))
+}
+
+// debug shows the protocol, cut short.
+func (c *connection) debug(ctx context.Context, r *jsonrpc.Request, reply []byte) {
+	if c.log.Enabled(ctx, slog.LevelDebug) {
+		c.log.Debug("request", "requestId", clip(string(r.ID)), "method", clip(r.Method), "params", clip(string(r.Params)), "reply", clip(string(reply)))
+	}
 }
 
 // reply builds the answer. A request without id gets its result inside an
