@@ -1,0 +1,103 @@
+package uri
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/govidu/govidu/pipeline"
+	"github.com/govidu/govidu/recorder"
+)
+
+const (
+	// queueUnits bounds what waits for the disk: about 17 s of a picture at 30
+	// a second, 10 s of sound.
+	queueUnits = 512
+	// keyFrameRetry is how often a keyframe that does not come is asked for again.
+	keyFrameRetry = time.Second
+	// keyFrameEvery is the longest stretch without a keyframe, so that a player
+	// can seek in the file.
+	keyFrameEvery = 10 * time.Second
+)
+
+// input receives one kind of media for the file.
+type input struct {
+	kind    pipeline.Kind
+	accepts []pipeline.Format
+	queue   *pipeline.Queue
+	open    atomic.Bool // units are for the file
+	needKey atomic.Bool
+	packets atomic.Uint64
+	bytes   atomic.Uint64
+
+	mu    sync.Mutex // leaf
+	link  *pipeline.Link
+	since time.Time // of link
+}
+
+func newInput(kind pipeline.Kind, c recorder.Container) *input {
+	in := &input{kind: kind, queue: pipeline.NewQueue(queueUnits)}
+	for _, name := range c.Codecs(kind) {
+		in.accepts = append(in.accepts, pipeline.Format{Kind: kind, Codec: name, Framing: pipeline.Unit})
+	}
+	in.queue.OnDrop = in.askKeyFrame
+	return in
+}
+
+// Accepts implements pipeline.Input.
+func (in *input) Accepts() []pipeline.Format { return in.accepts }
+
+// Push implements pipeline.Input.
+func (in *input) Push(p *pipeline.Packet) {
+	in.packets.Add(1)
+	in.bytes.Add(uint64(len(p.Payload)))
+	if in.open.Load() {
+		in.queue.Push(p)
+	}
+}
+
+// Counters implements elements.Counter.
+func (in *input) Counters() (packets, bytes uint64) { return in.packets.Load(), in.bytes.Load() }
+
+// Attached implements pipeline.Attachable.
+func (in *input) Attached(l *pipeline.Link) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.link, in.since = l, time.Now()
+}
+
+// Detached implements pipeline.Attachable.
+func (in *input) Detached(l *pipeline.Link) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.link == l {
+		in.link = nil
+	}
+}
+
+func (in *input) source() (l *pipeline.Link, since time.Time) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.link, in.since
+}
+
+func (in *input) askKeyFrame() {
+	if l, _ := in.source(); l != nil && in.kind == pipeline.Video {
+		l.Feedback(pipeline.Feedback{Wish: pipeline.WishKeyFrame})
+	}
+}
+
+// unfit tells the codec of a source whose media cannot get here: it has sent for
+// a second, and nothing came.
+func (in *input) unfit(now time.Time) (codec string, ok bool) {
+	l, since := in.source()
+	if l == nil || in.packets.Load() > 0 || now.Sub(since) < time.Second {
+		return "", false
+	}
+	f := l.From().Format()
+	if f == nil || slices.ContainsFunc(in.accepts, func(a pipeline.Format) bool { return a.Codec == f.Codec }) {
+		return "", false
+	}
+	return string(f.Codec), true
+}

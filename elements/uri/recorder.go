@@ -1,0 +1,363 @@
+package uri
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/govidu/govidu/elements"
+	"github.com/govidu/govidu/internal/kerr"
+	"github.com/govidu/govidu/pipeline"
+	"github.com/govidu/govidu/recorder"
+)
+
+const (
+	// stopTimeout is how long stopAndWait waits for the file, and how long what
+	// is queued may take to be written at the end.
+	stopTimeout = 10 * time.Second
+	// watchEvery is how often a recorder looks whether its sources fit.
+	watchEvery = 500 * time.Millisecond
+)
+
+// The Error event's types (kurento-elements §4).
+const (
+	errorOpen    = "RESOURCE_ERROR_OPEN"
+	errorWrite   = "RESOURCE_ERROR_WRITE"
+	errorNoSpace = "RESOURCE_ERROR_NO_SPACE_LEFT"
+	errorStream  = "STREAM_ERROR_FAILED"
+)
+
+type recorderParams struct {
+	MediaPipeline *elements.MediaPipeline `json:"mediaPipeline"`
+	URI           string                  `json:"uri"`
+	MediaProfile  MediaProfile            `json:"mediaProfile" default:"WEBM"`
+	// StopOnEndOfStream is for sources that end by themselves (PlayerEndpoint),
+	// which this build does not have.
+	StopOnEndOfStream bool `json:"stopOnEndOfStream" default:"false"`
+}
+
+// Recorder is a RecorderEndpoint: it records once, from record() to stop().
+type Recorder struct {
+	elements.MediaElement
+	deps      Deps
+	uri       string
+	container recorder.Container
+	inputs    []*input
+	ctx       context.Context // ends when what is queued is given up
+	cancel    context.CancelFunc
+	done      chan struct{} // closed when the file is final, or never was
+
+	mu       sync.Mutex
+	state    elements.UriEndpointState
+	file     *recorder.File // nil until it is open
+	begun    bool           // record() was called
+	finished bool           // for good: record() is refused
+	failed   bool           // the Error event was raised for the file as a whole
+}
+
+func newRecorder(d Deps) func(context.Context, elements.Env, recorderParams) (*Recorder, error) {
+	return func(_ context.Context, env elements.Env, p recorderParams) (*Recorder, error) {
+		c, kinds, ok := p.MediaProfile.split()
+		if !ok {
+			return nil, kerr.New(kerr.MediaObjectIllegalParam, "Media profile %s is not supported by this server", p.MediaProfile)
+		}
+		r := &Recorder{
+			deps: d, uri: complete(p.URI, d.DefaultPath), container: c, state: "STOP", done: make(chan struct{}),
+		}
+		r.ctx, r.cancel = context.WithCancel(context.Background())
+		r.Init(env)
+		for _, k := range kinds {
+			in := newInput(k, c)
+			r.inputs = append(r.inputs, in)
+			r.AddInput(k, in)
+		}
+		return r, nil
+	}
+}
+
+// URI implements elements.URIEndpoint.
+func (r *Recorder) URI() string { return r.uri }
+
+// State implements elements.URIEndpoint.
+func (r *Recorder) State() elements.UriEndpointState {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state
+}
+
+// Record starts, or goes on after a pause. It does not wait for the disk: a
+// target that cannot be opened raises the event Error. After stop it is refused,
+// which is logged and no error.
+func (r *Recorder) Record(context.Context, elements.None) (elements.None, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case r.finished:
+		r.Log().Warn("record refused: recorder was stopped", "uri", r.uri)
+	case r.state == "START":
+	case r.begun:
+		r.state = "START"
+		if r.file != nil {
+			r.file.Resume()
+			r.announce()
+		}
+		r.listen(true)
+	default:
+		r.begun, r.state = true, "START"
+		r.listen(true)
+		go r.run()
+	}
+	return elements.None{}, nil
+}
+
+// Pause cuts the time until the next record() out of the file.
+func (r *Recorder) Pause(context.Context, elements.None) (elements.None, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.state != "START" {
+		r.Log().Debug("pause refused: not recording", "uri", r.uri)
+		return elements.None{}, nil
+	}
+	r.state = "PAUSE"
+	r.listen(false)
+	if r.file != nil {
+		r.file.Pause()
+		r.announce()
+	}
+	return elements.None{}, nil
+}
+
+// Stop finishes the file in the background; the event Stopped tells its end.
+func (r *Recorder) Stop(context.Context, elements.None) (elements.None, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stop()
+	return elements.None{}, nil
+}
+
+// StopAndWait finishes the file and answers when it is final; an error after ten seconds.
+func (r *Recorder) StopAndWait(ctx context.Context, _ elements.None) (elements.None, error) {
+	r.mu.Lock()
+	r.stop()
+	begun := r.begun
+	r.mu.Unlock()
+	if !begun {
+		return elements.None{}, nil
+	}
+	timeout := time.NewTimer(stopTimeout)
+	defer timeout.Stop()
+	select {
+	case <-r.done:
+		return elements.None{}, nil
+	case <-timeout.C:
+		return elements.None{}, kerr.New(kerr.UnexpectedError, "Recording %s is not finished after %v; it goes on in the background", r.uri, stopTimeout)
+	case <-ctx.Done():
+		return elements.None{}, fmt.Errorf("stop and wait: %w: %w", ctx.Err(), kerr.UnexpectedError)
+	}
+}
+
+// Close finishes the file, if there is one, and waits for it.
+func (r *Recorder) Close() error {
+	r.mu.Lock()
+	r.stop()
+	r.finished = true
+	begun := r.begun
+	r.mu.Unlock()
+	if begun {
+		<-r.done
+	}
+	r.cancel()
+	return r.CloseBase()
+}
+
+// listen opens or shuts the inputs. The caller holds r.mu.
+func (r *Recorder) listen(on bool) {
+	for _, in := range r.inputs {
+		in.needKey.Store(on && in.kind == pipeline.Video)
+		in.open.Store(on)
+		if on {
+			in.askKeyFrame()
+		}
+	}
+}
+
+// stop lets the writers drain and end. The caller holds r.mu.
+func (r *Recorder) stop() {
+	if !r.begun || r.finished {
+		return
+	}
+	r.finished, r.state = true, "STOP"
+	r.listen(false)
+	for _, in := range r.inputs {
+		in.queue.Close()
+	}
+	time.AfterFunc(stopTimeout, r.cancel)
+}
+
+// announce raises the events of the present state. The caller holds r.mu: Emit
+// never blocks, and so events come in the order of the states.
+func (r *Recorder) announce() {
+	r.Emit("UriEndpointStateChanged", elements.UriStateFields{State: r.state})
+	r.Emit(map[elements.UriEndpointState]string{"START": "Recording", "PAUSE": "Paused", "STOP": "Stopped"}[r.state], nil)
+}
+
+// run owns the file.
+func (r *Recorder) run() {
+	defer close(r.done)
+	defer r.guard()
+	file, err := r.create()
+	if err != nil {
+		r.fail(errorOpen, err)
+		return
+	}
+	r.mu.Lock()
+	r.file = file
+	state := r.state
+	r.state = "START"
+	r.announce()
+	if r.state = state; state == "PAUSE" {
+		file.Pause()
+		r.announce()
+	}
+	r.mu.Unlock()
+
+	over := make(chan struct{})
+	var watching, writing sync.WaitGroup
+	watching.Go(func() { r.watch(over) })
+	for _, in := range r.inputs {
+		writing.Go(func() { r.write(file, in) })
+	}
+	writing.Wait()
+	close(over)
+	watching.Wait()
+
+	m, err := file.Close()
+	switch {
+	case errors.Is(err, recorder.ErrEmpty):
+		r.Log().Warn("recording has no media: nothing fitting was connected or flowing", "uri", r.uri)
+	case err != nil:
+		r.fail(errorWrite, err)
+	default:
+		r.Log().Info("recording finished", "uri", r.uri, "durationMs", m.DurationMs, "size", m.Size, "gaps", len(m.Gaps))
+	}
+	r.mu.Lock()
+	r.announce()
+	r.mu.Unlock()
+}
+
+// create opens the target.
+func (r *Recorder) create() (*recorder.File, error) {
+	root, name, err := fileTarget(r.uri, r.deps.FileRoots)
+	if err != nil {
+		return nil, err
+	}
+	var expect []pipeline.Kind
+	for _, in := range r.inputs {
+		if l, _ := in.source(); l != nil {
+			expect = append(expect, in.kind)
+		}
+	}
+	if expect == nil { // connected later: all the profile names
+		for _, in := range r.inputs {
+			expect = append(expect, in.kind)
+		}
+	}
+	return recorder.Create(root, name, recorder.Options{
+		Container: r.container, Expect: expect, Epoch: r.Graph().Epoch(),
+		ProcessID: r.deps.ProcessID, NodeID: r.deps.NodeID, Log: r.Log(),
+	})
+}
+
+// write takes one kind from its queue to the file until the queue is closed.
+func (r *Recorder) write(file *recorder.File, in *input) {
+	defer r.guard()
+	var asked, key time.Time
+	told := false
+	for {
+		p, ok := in.queue.Pop(r.ctx)
+		if !ok {
+			return
+		}
+		if in.kind == pipeline.Video {
+			now := time.Now()
+			if p.Key {
+				in.needKey.Store(false)
+				key = now
+			}
+			if (in.needKey.Load() || now.Sub(key) >= keyFrameEvery) && now.Sub(asked) >= keyFrameRetry {
+				asked = now
+				in.askKeyFrame()
+			}
+		}
+		err := file.Write(p)
+		switch {
+		case err == nil || errors.Is(err, recorder.ErrClosed):
+		case errors.Is(err, recorder.ErrFormat), errors.Is(err, recorder.ErrCodecChanged):
+			if !told {
+				told = true
+				r.EmitError(errorStream, int(kerr.UnsupportedMediaType), fmt.Sprintf("%s of %s is not recorded any more: %v", in.kind, r.uri, err))
+			}
+		default:
+			r.fail(errorWrite, err)
+		}
+	}
+}
+
+// watch tells once of each source whose codec the profile cannot hold.
+func (r *Recorder) watch(over <-chan struct{}) {
+	defer r.guard()
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	told := map[*input]bool{}
+	for {
+		select {
+		case <-over:
+			return
+		case now := <-tick.C:
+			for _, in := range r.inputs {
+				if name, ok := in.unfit(now); ok && !told[in] {
+					told[in] = true
+					var fits []string
+					for _, a := range in.accepts {
+						fits = append(fits, string(a.Codec))
+					}
+					r.EmitError(errorStream, int(kerr.UnsupportedMediaType), fmt.Sprintf(
+						"%s in %s cannot be recorded to %s, which takes %s, and this server has no transcoder for it: choose another media profile",
+						in.kind, name, r.container, strings.Join(fits, ", ")))
+				}
+			}
+		}
+	}
+}
+
+// fail raises the event Error, once, and stops.
+func (r *Recorder) fail(typ string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.failed {
+		r.failed = true
+		code := kerr.UnexpectedError
+		if typ == errorOpen {
+			code = kerr.URIPathFileNotFound
+		}
+		if errors.Is(err, syscall.ENOSPC) {
+			typ = errorNoSpace
+		}
+		r.Log().Warn("recorder failed", "uri", r.uri, "err", err)
+		r.EmitError(typ, int(code), err.Error())
+	}
+	r.stop()
+}
+
+// guard turns a panic into the recorder's failure.
+func (r *Recorder) guard() {
+	if p := recover(); p != nil {
+		r.Log().Error("panic in recorder", "err", p, "stack", string(debug.Stack()))
+		r.fail(errorWrite, fmt.Errorf("panic: %v", p))
+	}
+}
