@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -74,10 +75,7 @@ func (s *store) collect(ctx context.Context, m *metadata) (takes []finalTake, le
 		takes = append(takes, *t)
 	}
 	slices.SortFunc(takes, func(a, b finalTake) int {
-		if a.StartTime != b.StartTime {
-			return int(max(-1, min(1, a.StartTime-b.StartTime)))
-		}
-		return strings.Compare(a.Name, b.Name)
+		return cmp.Or(cmp.Compare(a.StartTime, b.StartTime), strings.Compare(a.Name, b.Name))
 	})
 	return takes, left, nil
 }
@@ -107,7 +105,11 @@ func (s *store) collectTake(ctx context.Context, id, name string) (*finalTake, s
 	case sums.size == 0:
 		return nil, reasonOr(t, "file is empty"), nil
 	}
-	if t.side.SHA256 != "" && t.side.SHA256 != sums.sha256 {
+	switch {
+	case t.Failure != "":
+	case t.side.Status == "failed":
+		t.Failure = cmp.Or(t.side.Reason, "the recorder failed")
+	case t.side.SHA256 != "" && t.side.SHA256 != sums.sha256:
 		// The file is what it is; the manifest tells both sums.
 		t.Failure = "file differs from what the recorder wrote"
 	}
@@ -116,14 +118,7 @@ func (s *store) collectTake(ctx context.Context, id, name string) (*finalTake, s
 	return t, "", nil
 }
 
-func reasonOr(t *finalTake, text string) string {
-	for _, s := range []string{t.Failure, t.side.Reason} {
-		if s != "" {
-			return s
-		}
-	}
-	return text
-}
+func reasonOr(t *finalTake, text string) string { return cmp.Or(t.Failure, t.side.Reason, text) }
 
 // times settles when the take began and ended: by the recorder's own notes, which
 // are what the media says, else by what we saw, else by the file.

@@ -68,6 +68,7 @@ func (h *Handler) clientAddr(r *http.Request) netip.Addr {
 type failures struct {
 	mu      sync.Mutex // leaf
 	buckets map[netip.Addr]*bucket
+	swept   time.Time // last forget: a flood of addresses must not pay for each other
 }
 
 type bucket struct {
@@ -82,7 +83,7 @@ func (f *failures) fail(addr netip.Addr) time.Duration {
 	now := time.Now()
 	b := f.buckets[addr]
 	if b == nil {
-		if len(f.buckets) >= maxFailing {
+		if len(f.buckets) >= maxFailing && now.Sub(f.swept) >= time.Second {
 			f.forget(now)
 		}
 		if len(f.buckets) >= maxFailing {
@@ -103,7 +104,8 @@ func (f *failures) fail(addr netip.Addr) time.Duration {
 
 // forget drops buckets that have surely filled up again.
 func (f *failures) forget(now time.Time) {
-	const full = failBurst / failRate
+	const full = failBurst / failRate // seconds
+	f.swept = now
 	for a, b := range f.buckets {
 		if now.Sub(b.last).Seconds() > float64(full) {
 			delete(f.buckets, a)

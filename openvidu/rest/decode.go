@@ -118,7 +118,7 @@ func integer(in any) (int64, bool) {
 	}
 	const exact = 1 << 53 // beyond it a float64 skips integers
 	f, err := strconv.ParseFloat(string(num), 64)
-	if err != nil || f != math.Trunc(f) || math.Abs(f) > exact {
+	if err != nil || f != math.Trunc(f) || math.Abs(f) >= exact {
 		return 0, false
 	}
 	return int64(f), true
