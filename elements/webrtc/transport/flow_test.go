@@ -5,16 +5,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"github.com/pion/dtls/v3"
 	"github.com/pion/webrtc/v4"
 
-	"github.com/govidu/govidu/internal/codec"
+	"github.com/govidu/govidu/elements/webrtc/webrtctest"
 	"github.com/govidu/govidu/pipeline"
 )
-
-type codecName = codec.Name
 
 // pushed hides that an input is a Sender, so that links to it are not spliced.
 type pushed struct{ *Sender }
@@ -61,18 +60,18 @@ func bothWays(t *testing.T, f func(t *testing.T, spliced bool)) {
 func TestForward(t *testing.T) {
 	bothWays(t, func(t *testing.T, spliced bool) {
 		e := newEngine(t, nil)
-		pub := newPublisher(t, e, clientOptions{}, webrtc.MimeTypeVP8)
+		pub := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8)
 		// The subscriber numbers its payload types differently.
-		sub := newSubscriber(t, e, clientOptions{codecs: func(m *webrtc.MediaEngine) {
+		sub := newSubscriber(t, e, webrtctest.Options{Codecs: func(m *webrtc.MediaEngine) {
 			for _, c := range []struct {
 				mime string
 				pt   webrtc.PayloadType
 				rate uint32
 				ch   uint16
 			}{{webrtc.MimeTypeVP9, 120, 90000, 0}, {webrtc.MimeTypeVP8, 121, 90000, 0}, {webrtc.MimeTypeOpus, 99, 48000, 2}} {
-				kind := webrtc.RTPCodecTypeVideo
+				kind := videoKind
 				if c.ch != 0 {
-					kind = webrtc.RTPCodecTypeAudio
+					kind = audioKind
 				}
 				if err := m.RegisterCodec(webrtc.RTPCodecParameters{PayloadType: c.pt, RTPCodecCapability: webrtc.RTPCodecCapability{
 					MimeType: c.mime, ClockRate: c.rate, Channels: c.ch,
@@ -84,21 +83,21 @@ func TestForward(t *testing.T) {
 		link(t, graph(pub.peer), sub.peer, spliced)
 		const total = 300
 		for i := range total {
-			pub.frame(i == 0 || i%100 == 0)
+			pub.Frame(i == 0 || i%100 == 0)
 			if i%20 == 19 { // no faster than the loopback takes it
 				eventually(t, "packets arrive", func() bool {
-					return len(sub.packets(webrtc.RTPCodecTypeVideo)) > i && len(sub.packets(webrtc.RTPCodecTypeAudio)) > i
+					return len(sub.Packets(videoKind)) > i && len(sub.Packets(audioKind)) > i
 				})
 			}
 		}
-		for kind, pt := range map[webrtc.RTPCodecType]uint8{webrtc.RTPCodecTypeVideo: 121, webrtc.RTPCodecTypeAudio: 99} {
-			got := sub.packets(kind)
+		for kind, pt := range map[webrtc.RTPCodecType]uint8{videoKind: 121, audioKind: 99} {
+			got := sub.Packets(kind)
 			if len(got) != total {
 				t.Fatalf("%s: %d packets of %d", kind, len(got), total)
 			}
 			own, _ := sub.peer.Sender(kindOf(kind.String())).stream()
 			for i, p := range got {
-				if n := number(p.Payload); n != uint32(i+1) {
+				if n := webrtctest.Number(p.Payload); n != uint32(i+1) {
 					t.Fatalf("%s: packet %d has number %d", kind, i, n)
 				}
 				if p.PayloadType != pt || p.SSRC != own.SSRC || p.Header.Extension {
@@ -108,21 +107,21 @@ func TestForward(t *testing.T) {
 					t.Fatalf("%s: sequence %d after %d", kind, p.SequenceNumber, got[i-1].SequenceNumber)
 				}
 			}
-			if kind == webrtc.RTPCodecTypeVideo && !got[0].Marker {
+			if kind == videoKind && !got[0].Marker {
 				t.Error("marker lost")
 			}
 		}
 		if !strings.Contains(sub.answer, "a=setup:passive") || !strings.Contains(pub.answer, "a=setup:passive") {
 			t.Error("we are not the DTLS server")
 		}
-		for _, c := range []*client{pub.client, sub} {
-			if got := profile(t, c.pc); got != dtls.SRTP_AEAD_AES_128_GCM {
+		for _, c := range []*client{pub, sub} {
+			if got := profile(t, c.PC); got != dtls.SRTP_AEAD_AES_128_GCM {
 				t.Errorf("SRTP profile %#x, want AEAD_AES_128_GCM", got)
 			}
 			eventually(t, "states of ICE and DTLS", func() bool {
-				c.mu.Lock()
-				defer c.mu.Unlock()
-				return slices.Contains(c.dtls, DTLSConnected) && slices.Contains(c.ice, ICEConnected)
+				return read(c.heard, func(h *heard) bool {
+					return slices.Contains(h.dtls, DTLSConnected) && slices.Contains(h.ice, ICEConnected)
+				})
 			})
 		}
 	})
@@ -139,4 +138,158 @@ func profile(t *testing.T, pc *webrtc.PeerConnection) dtls.SRTPProtectionProfile
 		t.Fatal("no SRTP profile")
 	}
 	return p
+}
+
+// stream pushes frames until the condition holds.
+func stream(t *testing.T, what string, pub *client, key func() bool, ok func() bool) {
+	t.Helper()
+	eventually(t, what, func() bool {
+		pub.Frame(key())
+		return ok()
+	})
+}
+
+func never() bool { return false }
+
+// TestLateSubscriber joins when the keyframe has long passed: the publisher is
+// asked for one, and what the subscriber sees begins with it.
+func TestLateSubscriber(t *testing.T) {
+	bothWays(t, func(t *testing.T, spliced bool) {
+		e := newEngine(t, nil)
+		pub := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8)
+		outs := graph(pub.peer)
+		pub.Frame(true)
+		stream(t, "publisher's packets", pub, never, func() bool { n, _ := outs[pipeline.Video].Counters(); return n > 5 })
+		before := pub.PLIs()
+		sub := newSubscriber(t, e, webrtctest.Options{})
+		link(t, outs, sub.peer, spliced)
+		stream(t, "a keyframe request", pub, never, func() bool { return pub.PLIs() > before })
+		if got := sub.Packets(videoKind); len(got) > 0 {
+			t.Fatalf("%d video packets before the keyframe", len(got))
+		}
+		key := pub.Frame(true)
+		stream(t, "video", pub, never, func() bool { return len(sub.Packets(videoKind)) > 3 })
+		if first := webrtctest.Number(sub.Packets(videoKind)[0].Payload); first != key {
+			t.Errorf("video begins with %d, the keyframe is %d", first, key)
+		}
+	})
+}
+
+// TestSwitchSource feeds one subscriber from two publishers in turn. It must see
+// one unbroken stream.
+func TestSwitchSource(t *testing.T) {
+	bothWays(t, func(t *testing.T, spliced bool) {
+		e := newEngine(t, nil)
+		one := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8)
+		two := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8)
+		sub := newSubscriber(t, e, webrtctest.Options{})
+		first, second := graph(one.peer), graph(two.peer)
+		links := link(t, first, sub.peer, spliced)
+		one.Frame(true)
+		stream(t, "video of the first", one, never, func() bool { return len(sub.Packets(videoKind)) > 10 })
+		for _, l := range links {
+			l.From().Disconnect(l)
+		}
+		n := len(sub.Packets(videoKind))
+		link(t, second, sub.peer, spliced)
+		for range 20 {
+			one.Frame(true) // nobody's any more
+		}
+		stream(t, "video of the second", two, func() bool { return true }, func() bool { return len(sub.Packets(videoKind)) > n+10 })
+		stream(t, "audio of the second", two, never, func() bool { return len(sub.Packets(audioKind)) > 30 })
+		for _, kind := range []webrtc.RTPCodecType{audioKind, videoKind} {
+			got := sub.Packets(kind)
+			for i, p := range got[1:] {
+				before := got[i]
+				if p.SSRC != before.SSRC || p.SequenceNumber != before.SequenceNumber+1 {
+					t.Fatalf("%s: packet %d: SSRC %d then %d, sequence %d then %d", kind, i,
+						before.SSRC, p.SSRC, before.SequenceNumber, p.SequenceNumber)
+				}
+				if d := int32(p.Timestamp - before.Timestamp); d <= 0 || d > 20*90000 {
+					t.Fatalf("%s: timestamp moves by %d", kind, d)
+				}
+			}
+		}
+	})
+}
+
+// TestLoopback connects a peer with itself.
+func TestLoopback(t *testing.T) {
+	e := newEngine(t, nil)
+	c := newClient(t, e, webrtctest.Options{})
+	c.Publish(webrtc.MimeTypeVP8, webrtc.RTPTransceiverDirectionSendrecv)
+	c.negotiate()
+	c.connected()
+	link(t, graph(c.peer), c.peer, true)
+	stream(t, "own video and audio", c, func() bool { return true }, func() bool {
+		return len(c.Packets(videoKind)) > 20 && len(c.Packets(audioKind)) > 20
+	})
+}
+
+// TestUnsupportedCodec feeds VP9 to a peer that took VP8 only.
+func TestUnsupportedCodec(t *testing.T) {
+	bothWays(t, func(t *testing.T, spliced bool) {
+		e := newEngine(t, nil)
+		pub := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP9)
+		sub := newSubscriber(t, e, webrtctest.Options{Codecs: func(m *webrtc.MediaEngine) {
+			for mime, pt := range map[string]webrtc.PayloadType{webrtc.MimeTypeVP8: 96, webrtc.MimeTypeOpus: 111} {
+				c := webrtc.RTPCodecCapability{MimeType: mime, ClockRate: 90000}
+				kind := videoKind
+				if mime == webrtc.MimeTypeOpus {
+					c.ClockRate, c.Channels, kind = 48000, 2, audioKind
+				}
+				if err := m.RegisterCodec(webrtc.RTPCodecParameters{RTPCodecCapability: c, PayloadType: pt}, kind); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}})
+		outs := graph(pub.peer)
+		refused := 0
+		outs[pipeline.Video].OnLinkError(func(*pipeline.Link, error) { refused++ })
+		link(t, outs, sub.peer, spliced)
+		stream(t, "audio", pub, func() bool { return true }, func() bool { return len(sub.Packets(audioKind)) > 50 })
+		if got := sub.Packets(videoKind); len(got) != 0 {
+			t.Errorf("%d packets of a codec that was not negotiated", len(got))
+		}
+		missing := read(sub.heard, func(h *heard) int { return len(h.missing) })
+		if missing+refused != 1 {
+			t.Errorf("told %d times by the transport and %d by the output, want once", missing, refused)
+		}
+	})
+}
+
+// TestReports wants sender reports that put audio and video of one instant at
+// one instant.
+func TestReports(t *testing.T) {
+	e := newEngine(t, nil)
+	pub := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8)
+	sub := newSubscriber(t, e, webrtctest.Options{})
+	link(t, graph(pub.peer), sub.peer, true)
+	var a, v Stream
+	stream(t, "reports on both", pub, func() bool { return true }, func() bool {
+		a, _ = sub.peer.Sender(pipeline.Audio).stream()
+		v, _ = sub.peer.Sender(pipeline.Video).stream()
+		return sub.Report(a.SSRC) != nil && sub.Report(v.SSRC) != nil
+	})
+	for _, s := range []Stream{a, v} {
+		sr := sub.Report(s.SSRC)
+		if sr.PacketCount == 0 || sr.OctetCount == 0 {
+			t.Errorf("%s: empty report %+v", s.Kind, sr)
+		}
+		if off := time.Since(ntpTime(sr.NTPTime)); off < 0 || off > 5*time.Second {
+			t.Errorf("%s: report is %v old", s.Kind, off)
+		}
+	}
+	eventually(t, "receiver reports come back", func() bool {
+		pub.Frame(true)
+		v, _ = sub.peer.Sender(pipeline.Video).stream()
+		return v.RoundTrip > 0 && read(sub.heard, func(h *heard) bool { return slices.Contains(h.flowing, true) })
+	})
+	if v.RoundTrip > time.Second {
+		t.Errorf("round trip %v on the loopback", v.RoundTrip)
+	}
+	in := pub.peer.Stats(pipeline.Video)
+	if len(in.Inbound) != 1 || in.Inbound[0].Packets == 0 || len(in.Outbound) != 0 {
+		t.Errorf("publisher's statistics %+v", in)
+	}
 }

@@ -30,6 +30,9 @@ const (
 	iceDisconnected = 5 * time.Second
 	iceFailed       = 25 * time.Second
 	iceKeepalive    = 2 * time.Second
+	// replayWindow is how late, in packets, one may be: a retransmission of a
+	// fast stream is far behind. It is what browsers use.
+	replayWindow = 1024
 )
 
 // Header extensions that we answer with (RFC 8285).
@@ -187,6 +190,7 @@ func (e *Engine) newConnection(active, tcp, data bool) (*webrtc.PeerConnection, 
 	})
 	s.SetICETimeouts(iceDisconnected, iceFailed, iceKeepalive)
 	s.SetReceiveMTU(MaxDatagram)
+	s.SetSRTPReplayProtectionWindow(replayWindow)
 	s.SetSDPMediaLevelFingerprints(true)
 	s.SetFireOnTrackBeforeFirstRTP(true)
 	if len(e.cfg.AnnouncedIPs) > 0 {
