@@ -74,6 +74,11 @@ func (e *MediaElement) Base() *MediaElement { return e }
 // port become links; call it without holding a lock.
 func (e *MediaElement) AddInput(kind pipeline.Kind, in pipeline.Input) {
 	c, _ := in.(Counter)
+	e.AddCountedInput(kind, in, c)
+}
+
+// AddCountedInput is AddInput with the count of another object than the input.
+func (e *MediaElement) AddCountedInput(kind pipeline.Kind, in pipeline.Input, c Counter) {
 	e.addPort(&port{kind: kind, label: DefaultDescription, in: in, counter: c})
 	e.connectMu.Lock()
 	defer e.connectMu.Unlock()
