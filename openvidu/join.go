@@ -171,7 +171,7 @@ func (c *Connection) iceServers() []ICEServer {
 	if len(c.token.ICEServers) > 0 {
 		return c.token.ICEServers
 	}
-	return c.s.m.opts.DefaultICEServers
+	return c.s.m.opts.DefaultICEServers()
 }
 
 // hearsRecordings says whether this connection's role is told of recordings.

@@ -45,8 +45,9 @@ type Options struct {
 
 	// OwnICEServers are always announced, first; at least our own STUN responder.
 	OwnICEServers []ICEServer
-	// DefaultICEServers are used for connections that name none of their own.
-	DefaultICEServers []ICEServer
+	// DefaultICEServers gives those of connections that name none of their own; it is
+	// asked for each, because credentials end. None if nil.
+	DefaultICEServers func() []ICEServer
 	// CoturnIP, CoturnPort and TURNCredentials serve clients of 2.16 to 2.20.
 	CoturnIP        string
 	CoturnPort      int
@@ -96,6 +97,9 @@ func def[T comparable](v *T, d T) {
 func (o *Options) setDefaults() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.DefaultICEServers == nil {
+		o.DefaultICEServers = func() []ICEServer { return nil }
 	}
 	def(&o.PublicHost, "localhost")
 	def(&o.PublicPort, 443)

@@ -49,7 +49,7 @@ func (m *Manager) pendingInfo(rec tokenRecord) ConnectionInfo {
 		Role: &role, KurentoOptions: rec.KurentoOptions, CustomICEServers: rec.ICEServers,
 	}
 	if len(info.CustomICEServers) == 0 {
-		info.CustomICEServers = m.opts.DefaultICEServers
+		info.CustomICEServers = m.opts.DefaultICEServers()
 	}
 	info.CustomICEServers = append([]ICEServer{}, info.CustomICEServers...)
 	return info
