@@ -7,15 +7,25 @@ import (
 
 	"github.com/govidu/govidu/elements"
 	"github.com/govidu/govidu/elements/core"
+	"github.com/govidu/govidu/elements/uri"
+	"github.com/govidu/govidu/elements/webrtc"
+	"github.com/govidu/govidu/elements/webrtc/transport"
 )
 
 // Deps is what the families need of the process.
-type Deps struct{}
+type Deps struct {
+	// WebRTC carries the media of WebRtcEndpoints; it must outlive every object.
+	WebRTC *transport.Engine
+	// URI is where recorders may write.
+	URI uri.Deps
+}
 
 // Types lists every type of this build.
-func Types(_ Deps) []elements.Type {
+func Types(d Deps) []elements.Type {
 	return slices.Concat(
-		elements.Types(), // abstract ancestors, MediaPipeline
-		core.Types(),     // PassThrough
+		elements.Types(),       // abstract ancestors, MediaPipeline
+		core.Types(),           // PassThrough
+		webrtc.Types(d.WebRTC), // WebRtcEndpoint
+		uri.Types(d.URI),       // RecorderEndpoint
 	)
 }
