@@ -68,7 +68,7 @@ func parseICEServer(text string) (ICEServer, error) {
 	user := s.Username != "" || s.Credential.Len() > 0
 	switch {
 	case scheme != "stun" && scheme != "stuns" && scheme != "turn" && scheme != "turns" || host == "":
-		return s, fmt.Errorf("ICE server url %q must begin with stun:, stuns:, turn: or turns:", s.URL)
+		return s, fmt.Errorf("ICE server url %q must begin with stun:, stuns:, turn: or turns: and a host", s.URL)
 	case user && (s.Username == "" || s.Credential.Len() == 0):
 		return s, fmt.Errorf("ICE server %q needs both username and credential", s.URL)
 	case user && s.StaticAuthSecret.Len() > 0:

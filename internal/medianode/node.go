@@ -13,9 +13,11 @@ import (
 
 	"github.com/govidu/govidu/elements"
 	"github.com/govidu/govidu/elements/all"
+	"github.com/govidu/govidu/elements/uri"
 	"github.com/govidu/govidu/elements/webrtc/transport"
 	"github.com/govidu/govidu/internal/secret"
 	"github.com/govidu/govidu/kms"
+	"github.com/govidu/govidu/pipeline"
 )
 
 // Config is what a node needs to know. Log is required.
@@ -63,12 +65,12 @@ func New(c Config) (*Node, error) {
 }
 
 func (n *Node) serve(c Config) error {
-	registry, err := elements.NewRegistry(all.Types(all.Deps{})...)
+	registry, err := elements.NewRegistry(all.Types(all.Deps{WebRTC: n.Engine, URI: uri.Deps{FileRoots: c.FileRoots}})...)
 	if err != nil {
 		return fmt.Errorf("collect element types: %w", err)
 	}
 	n.Server, err = kms.NewServer(kms.Config{
-		Registry: registry, Log: c.Log, Metrics: c.Metrics, AllowedOrigins: c.AllowedOrigins, Token: c.Token.Reveal(), Open: c.Open,
+		Registry: registry, Converters: []pipeline.Converter{pipeline.NewDepacketizer()}, Log: c.Log, Metrics: c.Metrics, AllowedOrigins: c.AllowedOrigins, Token: c.Token.Reveal(), Open: c.Open,
 	})
 	return err
 }

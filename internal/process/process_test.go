@@ -123,6 +123,39 @@ func TestDownClosesBackwardsAndAll(t *testing.T) {
 	}
 }
 
+func TestCloseWithinGivesUp(t *testing.T) {
+	d := &Down{Log: quiet}
+	release := make(chan struct{})
+	finished := make(chan struct{})
+	d.Add("stuck", func(context.Context) error { <-release; close(finished); return nil })
+	if err := d.CloseWithin(t.Context(), time.Millisecond); err == nil {
+		t.Error("a closer that hangs gave no error")
+	}
+	close(release)
+	<-finished
+}
+
+func TestLoad(t *testing.T) {
+	l := &Load{}
+	now := time.Unix(1000, 0)
+	for _, c := range []struct {
+		after  time.Duration
+		cpu    float64
+		memory int64
+		busy   bool
+	}{
+		{0, 0.1, 10, false}, {0, 0.1, 86, true}, {0, 0.1, 85, false},
+		{1, 0.95, 10, false}, {11 * time.Second, 0.95, 10, true}, {12 * time.Second, 0.5, 10, false}, {13 * time.Second, 0.95, 10, false},
+	} {
+		if l.judge(now.Add(c.after), c.cpu, c.memory, 100); (l.Busy() != "") != c.busy {
+			t.Errorf("after %v with %v of the processors and %d %% of memory: busy = %q, want %v", c.after, c.cpu, c.memory, l.Busy(), c.busy)
+		}
+	}
+	if memoryInUse() <= 0 || cpuTime() < 0 {
+		t.Error("no figures of this process")
+	}
+}
+
 func TestWriteReady(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ready.json")
 	if err := WriteReady(path, map[string]string{"https": "https://localhost:4443"}); err != nil {

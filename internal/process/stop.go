@@ -90,6 +90,21 @@ func (d *Down) Close(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// CloseWithin is Close with an end: after limit it returns an error and leaves
+// behind what does not close, because the process is about to end anyway.
+func (d *Down) CloseWithin(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- d.Close(ctx) }() // given up on below, on purpose
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(limit + time.Second):
+		return fmt.Errorf("close everything: not done after %v", limit)
+	}
+}
+
 func closeOne(ctx context.Context, c Closer, log *slog.Logger) (err error) {
 	defer obs.Guard(log, "process.close", func() { err = errors.New("panic") })
 	return c.Close(ctx)

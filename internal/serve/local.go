@@ -26,3 +26,25 @@ func LoopbackOnly(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// ClientIP gives a function that tells a caller's address: the peer's, or what
+// X-Real-IP says when the peer is one of the trusted proxies.
+func ClientIP(trusted []netip.Prefix) func(*http.Request) string {
+	return func(r *http.Request) string {
+		ap, err := netip.ParseAddrPort(r.RemoteAddr)
+		if err != nil {
+			return r.RemoteAddr
+		}
+		addr := ap.Addr().Unmap()
+		for _, p := range trusted {
+			if !p.Contains(addr) {
+				continue
+			}
+			if real, err := netip.ParseAddr(r.Header.Get("X-Real-IP")); err == nil {
+				addr = real.Unmap()
+			}
+			break
+		}
+		return addr.String()
+	}
+}

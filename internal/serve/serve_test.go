@@ -291,3 +291,18 @@ func TestIsLocal(t *testing.T) {
 		}
 	}
 }
+
+func TestClientIP(t *testing.T) {
+	of := ClientIP([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")})
+	for _, c := range []struct{ remote, header, want string }{
+		{"192.0.2.1:5", "203.0.113.9", "192.0.2.1"}, {"10.0.0.1:5", "203.0.113.9", "203.0.113.9"}, {"10.0.0.1:5", "", "10.0.0.1"},
+		{"10.0.0.1:5", "junk", "10.0.0.1"}, {"[::ffff:10.0.0.1]:5", "2001:db8::1", "2001:db8::1"}, {"pipe", "", "pipe"},
+	} {
+		r, _ := http.NewRequest("GET", "/", nil)
+		r.RemoteAddr = c.remote
+		r.Header.Set("X-Real-IP", c.header)
+		if got := of(r); got != c.want {
+			t.Errorf("%s with X-Real-IP %q: %s, want %s", c.remote, c.header, got, c.want)
+		}
+	}
+}

@@ -57,8 +57,8 @@ const prefix = "demo-"
 
 // Demo calls per second, all callers together, and how many may come at once.
 const (
-	callRate  rate.Limit = 20
-	callBurst            = 100
+	callRate  = rate.Limit(20)
+	callBurst = 100
 )
 
 // maxDemoBody bounds a request body in bytes: it holds two names.
