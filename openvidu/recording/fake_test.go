@@ -224,30 +224,19 @@ func must(err error) {
 type fakeRooms struct {
 	mu       sync.Mutex
 	sessions map[string]*openvidu.RecordingTarget
-	mode     string
 	marks    []openvidu.RecordingMark
 	events   []statusChanged
 	refuse   error // of SetRecording
 }
 
 func newRooms(ids ...string) *fakeRooms {
-	r := &fakeRooms{sessions: map[string]*openvidu.RecordingTarget{}, mode: openvidu.RecordingManual}
+	r := &fakeRooms{sessions: map[string]*openvidu.RecordingTarget{}}
 	for _, id := range ids {
 		d := openvidu.DefaultRecordingProperties()
 		d.OutputMode = openvidu.OutputIndividual
-		r.sessions[id] = &openvidu.RecordingTarget{SessionID: id, UniqueID: id + "_1", MediaMode: openvidu.MediaRouted, Active: true, Defaults: d}
+		r.sessions[id] = &openvidu.RecordingTarget{SessionID: id, UniqueID: id + "_1", MediaMode: openvidu.MediaRouted, RecordingMode: openvidu.RecordingManual, Active: true, Defaults: d}
 	}
 	return r
-}
-
-func (r *fakeRooms) Session(_ context.Context, id string, _ openvidu.ViewOptions) (openvidu.SessionInfo, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	t := r.sessions[id]
-	if t == nil {
-		return openvidu.SessionInfo{}, openvidu.ErrSessionNotFound
-	}
-	return openvidu.SessionInfo{ID: id, RecordingMode: r.mode, MediaMode: t.MediaMode, DefaultRecordingProperties: t.Defaults}, nil
 }
 
 func (r *fakeRooms) RecordingTarget(_ context.Context, id string) (openvidu.RecordingTarget, error) {

@@ -9,7 +9,7 @@ import (
 
 // StreamPublished implements openvidu.Recorder: a stream joins the recording in
 // progress, or, as the first of an ALWAYS session, starts one. It is called on the
-// connection's media goroutine, before any StreamUnpublished of the stream.
+// connection's recorder goroutine, before any StreamUnpublished of the stream.
 func (s *Service) StreamPublished(ctx context.Context, st openvidu.StreamInfo, first bool) {
 	a := s.ofSession(st.SessionID)
 	if a == nil {
@@ -37,12 +37,12 @@ func (s *Service) StreamPublished(ctx context.Context, st openvidu.StreamInfo, f
 // startAlways starts the recording of an ALWAYS session (§7.6) in the background:
 // the publisher must not wait for its own recorder.
 func (s *Service) startAlways(ctx context.Context, sessionID string) {
-	info, err := s.opts.Rooms.Session(ctx, sessionID, openvidu.ViewOptions{})
-	if err != nil || info.RecordingMode != openvidu.RecordingAlways || info.MediaMode != openvidu.MediaRouted {
+	t, err := s.opts.Rooms.RecordingTarget(ctx, sessionID)
+	if err != nil || t.RecordingMode != openvidu.RecordingAlways || t.MediaMode != openvidu.MediaRouted {
 		return
 	}
 	s.spawn("recording.always", func() {
-		if _, err := s.Start(s.ctx, sessionID, info.DefaultRecordingProperties); err != nil {
+		if _, err := s.Start(s.ctx, sessionID, t.Defaults); err != nil {
 			s.log.Warn("session could not be recorded from its first stream", obs.AttrSession, sessionID, obs.AttrErr, err)
 		}
 	})

@@ -22,7 +22,6 @@ import (
 
 // Rooms is what recordings need of the rules of rooms; *openvidu.Manager is one.
 type Rooms interface {
-	Session(ctx context.Context, id string, view openvidu.ViewOptions) (openvidu.SessionInfo, error)
 	RecordingTarget(ctx context.Context, sessionID string) (openvidu.RecordingTarget, error)
 	SetRecording(ctx context.Context, sessionID string, r openvidu.RecordingMark) error
 	Emit(ctx context.Context, sessionID string, e events.Event)

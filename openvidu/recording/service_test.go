@@ -284,13 +284,30 @@ func TestRecorderError(t *testing.T) {
 		h.publish(stream(h.node, "room", "con_A"), stream(h.node, "room", "con_B"))
 		h.mustStart("room", individual())
 		time.Sleep(time.Second)
-		h.node.raise(0, "Error", `{"description":"disk trouble"}`)
+		h.node.raise(0, "Error", `{"type":"RESOURCE_ERROR_WRITE","description":"disk trouble"}`)
 		time.Sleep(time.Second)
 		if r := h.mustStop("room"); r.Status != Ready || r.Size != 2*int64(len(media)) {
 			t.Fatalf("recording is %+v", r)
 		}
 		m, err := h.store.readMeta("room")
 		if err != nil || !m.Incomplete {
+			t.Errorf("metadata is %+v, %v", m, err)
+		}
+	})
+}
+
+// A recorder that cannot take one kind goes on with the other, and so do we.
+func TestStreamError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, nil, "room")
+		h.publish(stream(h.node, "room", "con_A"))
+		h.mustStart("room", individual())
+		h.node.raise(0, "Error", `{"type":"STREAM_ERROR_FAILED","description":"no audio"}`)
+		time.Sleep(time.Minute)
+		if r := h.mustStop("room"); r.Status != Ready || r.Duration != 60 {
+			t.Fatalf("recording is %+v", r)
+		}
+		if m, err := h.store.readMeta("room"); err != nil || !m.Incomplete {
 			t.Errorf("metadata is %+v, %v", m, err)
 		}
 	})
@@ -441,7 +458,7 @@ func TestAlways(t *testing.T) {
 		if _, err := h.Get("room"); !errors.Is(err, ErrNotFound) {
 			t.Fatalf("a MANUAL session was recorded: %v", err)
 		}
-		h.rooms.mode = openvidu.RecordingAlways
+		h.rooms.with("room", func(r *openvidu.RecordingTarget) { r.RecordingMode = openvidu.RecordingAlways })
 		h.StreamPublished(t.Context(), s, true)
 		synctest.Wait()
 		if r, err := h.Get("room"); err != nil || r.Status != Started {

@@ -85,7 +85,7 @@ func (s *Service) finish(ctx context.Context, a *active, reason openvidu.Reason)
 		a.markFinal() // closing: the next start finishes it
 	}
 	err := s.opts.Rooms.SetRecording(ctx, m.SessionID, openvidu.RecordingMark{ID: m.ID, Name: m.Name, Reason: reason})
-	if err != nil && !errors.Is(err, openvidu.ErrSessionNotFound) {
+	if err != nil && !errors.Is(err, openvidu.ErrSessionNotFound) && !errors.Is(err, openvidu.ErrStopped) {
 		a.log.Warn("session could not be told that its recording stopped", obs.AttrErr, err)
 	}
 	return true

@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -145,15 +146,18 @@ func (t *take) subscribe(ctx context.Context, media client.Client, rec client.ID
 	return nil
 }
 
+// onError takes the recorder's Error event. STREAM_ERROR_FAILED is about one kind
+// of media, and the recorder goes on with the other; all else is its end.
 func (t *take) onError(data json.RawMessage) {
-	var e struct {
-		Description string `json:"description"`
-	}
+	var e struct{ Type, Description string }
 	_ = json.Unmarshal(data, &e) // a text is welcome, its absence tells enough
-	if e.Description == "" {
-		e.Description = "recorder failed"
+	e.Description = cmp.Or(e.Description, "recorder failed")
+	if e.Type != "STREAM_ERROR_FAILED" {
+		t.fail(e.Description)
+		return
 	}
-	t.fail(e.Description)
+	t.active.update(func(m *metadata) { m.Incomplete = true })
+	t.active.log.Warn("a stream is recorded in part", obs.AttrStream, t.stream.StreamID, obs.AttrErr, obs.Quote(e.Description))
 }
 
 type connectParams struct {

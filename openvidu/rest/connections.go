@@ -108,8 +108,8 @@ func checkRTSPURI(s *string) (string, error) {
 	return *s, nil
 }
 
-// limited gives 400 for too many unused tokens, which is how the contract of this
-// call refuses (robustness §2).
+// limited gives 400 for too many unused tokens and too long signals: the caller's
+// doing, not the server's state (robustness §2).
 func limited(err error) error {
 	if errors.Is(err, openvidu.ErrLimit) {
 		return bad("%s", refusalText(err, openvidu.ErrLimit))

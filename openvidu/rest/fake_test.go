@@ -213,7 +213,8 @@ func newDoor(t *testing.T, change func(*Options)) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = d.rec.Close() })
+	rec := d.rec
+	t.Cleanup(func() { _ = rec.Close() })
 	o := Options{Manager: d.rooms, Recordings: d.rec, Secret: secret.New(testSecret), DeprecatedAPI: true, Log: log,
 		Config: Config{Version: "2.32.2", PublicURL: "https://host:4443", HTTPSPort: 4443, RecordingPath: "/opt/rec"}}
 	if change != nil {

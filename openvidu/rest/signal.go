@@ -23,7 +23,7 @@ func (h *Handler) signal(r *http.Request, b signalBody) (done, error) {
 			return done{}, bad(`parameters "type" and "data" are limited to 64 KiB`)
 		}
 	}
-	return done{}, h.opts.Manager.Signal(r.Context(), openvidu.SignalRequest{SessionID: *b.Session, To: b.To, Type: b.Type, Data: b.Data})
+	return done{}, limited(h.opts.Manager.Signal(r.Context(), openvidu.SignalRequest{SessionID: *b.Session, To: b.To, Type: b.Type, Data: b.Data}))
 }
 
 // tokenBody is the body of the deprecated POST /tokens (§6): a connection of type
