@@ -53,7 +53,8 @@ func startServerIn(t testing.TB, home string, flags ...string) *server {
 	ready := filepath.Join(home, fmt.Sprintf("ready-%d.json", time.Now().UnixNano()))
 	args := append([]string{
 		"--dev", "--https-port=0", "--kms-listen=127.0.0.1:0", "--media-port=0", "--log-level=debug",
-		"--recording-path=" + s.recordings, "--state-dir=" + filepath.Join(home, "state"), "--ready-file=" + ready,
+		"--recording-path=" + s.recordings, "--file-roots=" + home, // not /tmp: other tests' files are there
+		"--state-dir=" + filepath.Join(home, "state"), "--ready-file=" + ready,
 	}, flags...)
 	cmd := exec.Command(bin, args...)
 	cmd.Dir = home
@@ -177,6 +178,9 @@ func (s *server) rest(status int, method, path string, body, result any) {
 // session makes a session and returns its id.
 func (s *server) session(properties map[string]any) string {
 	s.t.Helper()
+	if properties == nil {
+		properties = map[string]any{}
+	}
 	var made struct{ ID string }
 	s.rest(200, "POST", "/sessions", properties, &made)
 	return made.ID

@@ -105,9 +105,9 @@
           value: event.newValue,
         }));
     }
-    const video = newVideo(true);
-    publisher.addVideoElement(video);
     if (loopback) publisher.subscribeToRemote(true);
+    const video = newVideo(!loopback); // sound that is not played is not decoded
+    publisher.addVideoElement(video);
     delete sent.first;
     delete sent.last;
     const own = publisher;
