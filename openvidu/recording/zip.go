@@ -120,7 +120,9 @@ func (s *store) addTake(ctx context.Context, w *zip.Writer, id string, t finalTa
 func addEntry(w *zip.Writer, name string, size int64, crc uint32, at time.Time, r io.Reader) error {
 	date, clock := dosTime(at)
 	e, err := w.CreateRaw(&zip.FileHeader{
-		Name: name, Method: zip.Store, Flags: 1 << 11, ModifiedDate: date, ModifiedTime: clock, CRC32: crc,
+		Name: name, Method: zip.Store, Flags: 1 << 11, CRC32: crc, // bit 11: the name is UTF-8
+		//lint:ignore SA1019 CreateRaw writes the header as it is and does not derive these from Modified
+		ModifiedDate: date, ModifiedTime: clock,
 		CompressedSize64: uint64(size), UncompressedSize64: uint64(size),
 	})
 	if err != nil {

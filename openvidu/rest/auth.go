@@ -16,10 +16,10 @@ const userName = "OPENVIDUAPP"
 // Failed authentications per address before 429 (robustness §2).
 const (
 	failRate  rate.Limit = 10
-	failBurst            = 50
+	failBurst int        = 50
 	// maxFailing bounds the memory of the limiter. Past it, addresses that have
 	// been quiet are forgotten; if all are busy, newcomers share one bucket.
-	maxFailing = 10_000
+	maxFailing int = 10_000
 )
 
 // authorize checks HTTP Basic credentials. It answers nil when they are right;
@@ -104,10 +104,10 @@ func (f *failures) fail(addr netip.Addr) time.Duration {
 
 // forget drops buckets that have surely filled up again.
 func (f *failures) forget(now time.Time) {
-	const full = failBurst / failRate // seconds
+	const full = float64(failBurst) / float64(failRate) // seconds
 	f.swept = now
 	for a, b := range f.buckets {
-		if now.Sub(b.last).Seconds() > float64(full) {
+		if now.Sub(b.last).Seconds() > full {
 			delete(f.buckets, a)
 		}
 	}
