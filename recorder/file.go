@@ -326,7 +326,7 @@ func (f *File) write(p *pipeline.Packet) error {
 		return nil
 	}
 	t.waitKey = false
-	at := max(p.PTS-f.zero-f.cut, 0)
+	at := p.PTS - f.zero - f.cut
 	if t.units > 0 {
 		// Containers want strictly growing times; a clock correction may step back a little.
 		least := t.last + time.Millisecond
@@ -335,6 +335,7 @@ func (f *File) write(p *pipeline.Packet) error {
 		}
 		at = max(at, least)
 	} else {
+		at = max(at, 0)
 		t.first = at
 	}
 	if p.Gap && t.units > 0 && at > t.end {

@@ -3,14 +3,10 @@ package recorder_test
 import (
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/recorder"
 	"github.com/govidu/govidu/recorder/muxtest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestMuxers(t *testing.T) {
 	for _, c := range []muxtest.Case{

@@ -175,13 +175,18 @@ type Summary struct {
 	Tracks   []TrackSummary
 }
 
-// finalise makes a file of the container ordinary and seekable in place, after
-// cutting off what was torn. It may be repeated after a crash at any point.
-func finalise(c Container, m Media, size int64) (Summary, error) {
-	if c == MP4 {
+// Repair makes what a Muxer of this package wrote, size bytes of it, an ordinary
+// seekable file in place, after cutting off what was torn. It may be repeated
+// after a crash at any point, and on a finished file. Errors: ErrEmpty; with a
+// Summary that has tracks, the file plays but lacks its index.
+func Repair(c Container, m Media, size int64) (Summary, error) {
+	switch c {
+	case WebM, Matroska:
+		return finaliseWebM(m, size)
+	case MP4:
 		return finaliseMP4(m, size)
 	}
-	return finaliseWebM(m, size)
+	return Summary{}, fmt.Errorf("repair %q: %w", c, ErrFormat)
 }
 
 // unitLength is how long a unit lasts by its own account; 0 when it does not say.

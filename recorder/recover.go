@@ -228,7 +228,7 @@ func recoverFile(root *os.Root, name string, m Manifest) (Manifest, error) {
 		return m, err
 	}
 	paused := time.Duration(max(m.EndTime-m.StartTime-m.DurationMs, 0)) * time.Millisecond
-	s, err := finalise(m.Container, disk, st.Size())
+	s, err := Repair(m.Container, disk, st.Size())
 	if err != nil {
 		return m, err
 	}
