@@ -157,8 +157,9 @@ func (r *Receiver) read(pc *webrtc.PeerConnection, t *webrtc.TrackRemote) {
 		p.Format = f
 		levelOnly(&p.Header, r.levelID())
 		p.Key = r.kind == pipeline.Audio || codec.KeyFrameRTP(f.Codec, p.Payload)
-		r.account(p, now)
-		r.forward(p)
+		if r.account(p, now) {
+			r.forward(p)
+		}
 	}
 }
 
@@ -237,15 +238,18 @@ func (r *Receiver) levelID() uint8 {
 	return r.level
 }
 
-// account gives the packet its PTS and counts it.
-func (r *Receiver) account(p *pipeline.Packet, now time.Time) {
+// account gives the packet its PTS and counts it; false for a duplicate.
+func (r *Receiver) account(p *pipeline.Packet, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.stats.count(&p.Header, len(p.Payload), p.Format.ClockRate, now.Sub(r.peer.start)) {
+		return false
+	}
 	p.PTS = r.clock.PTS(p.Header.Timestamp, now)
-	r.stats.count(&p.Header, len(p.Payload), p.Format.ClockRate, now.Sub(r.peer.start))
 	if r.stats.packets == 1 && r.wantKey.Load() {
 		r.peer.wake() // now it is known whom to ask
 	}
+	return true
 }
 
 // forward hands the packet to spliced Senders and to the Output.

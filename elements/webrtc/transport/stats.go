@@ -50,12 +50,16 @@ func (p *Peer) Stats(kind pipeline.Kind) Stats {
 	return s
 }
 
+// seenWindow is how many sequence numbers back a duplicate is known; it divides 2^16.
+const seenWindow = 1024
+
 // inbound counts one received stream as RFC 3550 appendix A does. Guarded by
 // Receiver.mu.
 type inbound struct {
 	ssrc           uint32
 	packets, bytes uint64
 	base, highest  uint32 // extended sequence numbers
+	seen           [seenWindow / 64]uint64
 	transit        int64
 	jitter         float64 // ticks
 	rate           uint32
@@ -67,13 +71,18 @@ type inbound struct {
 	}
 }
 
-func (s *inbound) count(h *rtp.Header, size int, rate uint32, at time.Duration) {
+// count takes one packet; false when it was there before: browsers probe for
+// bandwidth by sending packets again, which nobody behind wants twice.
+func (s *inbound) count(h *rtp.Header, size int, rate uint32, at time.Duration) bool {
 	if s.packets == 0 || h.SSRC != s.ssrc {
 		*s = inbound{ssrc: h.SSRC, pli: s.pli, fir: s.fir, rembBps: s.rembBps}
 		s.base = uint32(h.SequenceNumber)
 		s.highest = s.base
 	}
 	s.rate = rate
+	if s.again(h.SequenceNumber) {
+		return false
+	}
 	s.packets++
 	s.bytes += uint64(size)
 	if d := int16(h.SequenceNumber - uint16(s.highest)); d > 0 {
@@ -88,6 +97,32 @@ func (s *inbound) count(h *rtp.Header, size int, rate uint32, at time.Duration) 
 		s.jitter += (float64(d) - s.jitter) / 16
 	}
 	s.transit = transit
+	return true
+}
+
+// again tells whether a sequence number is among the latest seenWindow, and
+// notes it. Older ones than that count as there before.
+func (s *inbound) again(seq uint16) bool {
+	ahead := int(int16(seq - uint16(s.highest)))
+	switch {
+	case s.packets == 0:
+		s.seen = [seenWindow / 64]uint64{}
+	case ahead <= -seenWindow:
+		return true
+	case ahead > 0: // what lies between is not seen yet
+		for i := 1; i < min(ahead, seenWindow); i++ {
+			n := (seq - uint16(i)) % seenWindow
+			s.seen[n/64] &^= 1 << (n % 64)
+		}
+	default:
+		n := seq % seenWindow
+		if s.seen[n/64]&(1<<(n%64)) != 0 {
+			return true
+		}
+	}
+	n := seq % seenWindow
+	s.seen[n/64] |= 1 << (n % 64)
+	return false
 }
 
 func (s *inbound) expected() uint64 { return uint64(s.highest-s.base) + 1 }

@@ -292,6 +292,30 @@ func TestInbound(t *testing.T) {
 	}
 }
 
+// TestDuplicates sends everything twice, late ones and wraps included.
+func TestDuplicates(t *testing.T) {
+	var s inbound
+	count := func(seq int) bool {
+		return s.count(&rtp.Header{SSRC: 1, SequenceNumber: uint16(seq)}, 1, 90000, 0)
+	}
+	for i := range 70000 {
+		seq := 65000 + i*3 // two of three come later
+		if i > 0 && !count(seq-1) {
+			t.Fatalf("%d is new", seq-1)
+		}
+		if !count(seq) || count(seq) || i > 0 && count(seq-1) {
+			t.Fatalf("%d: new once", seq)
+		}
+		if i > 300 && (!count(seq-902) || count(seq-902)) {
+			t.Fatalf("%d is late, but new", seq-902)
+		}
+	}
+	last := 65000 + 69999*3
+	if count(last-seenWindow) || !count(last+5000) || !count(last+4500) || count(last+4500) {
+		t.Error("beyond the window")
+	}
+}
+
 func TestMediaFlow(t *testing.T) {
 	var m mediaFlow
 	steps := []struct {
