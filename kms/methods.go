@@ -64,6 +64,9 @@ func (c *connection) run(ctx context.Context, name string, q *call) (result, err
 	return q.method.run(c.server, ctx, q)
 }
 
+// maxSessionID bounds session ids that clients bring themselves.
+const maxSessionID = 256
+
 // check refuses what no method can work with.
 func (q *call) check() error {
 	switch {
@@ -73,6 +76,8 @@ func (q *call) check() error {
 		return kerr.New(kerr.InvalidParams, "'params' is required")
 	case q.badID:
 		return kerr.New(kerr.ServerError, "'sessionId' parameter should be a string")
+	case len(q.sessionID) > maxSessionID:
+		return kerr.New(kerr.ServerError, "'sessionId' parameter is longer than %d bytes", maxSessionID)
 	case q.sessionID == "" && q.method.insists:
 		return kerr.New(kerr.ServerError, "'sessionId' parameter is required")
 	}
