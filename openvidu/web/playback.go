@@ -116,7 +116,7 @@ func (a *archive) readIndex(name string) error {
 func (b *backend) item(rec recording.Recording) item {
 	base := "demo/recordings/" + url.PathEscape(rec.ID)
 	it := item{
-		ID: rec.ID, Name: rec.Name, Room: strings.TrimPrefix(rec.SessionID, prefix), CreatedAt: rec.CreatedAt,
+		ID: rec.ID, Name: strings.TrimPrefix(rec.Name, prefix), Room: strings.TrimPrefix(rec.SessionID, prefix), CreatedAt: rec.CreatedAt,
 		DurationSeconds: rec.Duration, Size: rec.Size, Status: rec.Status, Zip: base, Streams: []stream{},
 	}
 	if rec.Status != recording.Ready {

@@ -17,7 +17,7 @@ let call: Call | undefined;
 let recordingAllowed = false;
 let recordingNow = false;
 const on = { audio: true, video: true };
-const recordings = new Recordings(() => call?.room ?? room.value, controls.list);
+const recordings = new Recordings(() => call?.room ?? room.value);
 
 /** Draws every toggle from the state above. */
 function draw(): void {
@@ -149,7 +149,7 @@ async function toggleRecord(): Promise<void> {
     if (recordingNow) {
       await api.stopRecording(call.room);
       recordingNow = false;
-      if (!recordings.isOpen) await recordings.open();
+      if (!recordings.isOpen) await recordings.open(controls.list);
       else await recordings.refresh();
     } else {
       await api.startRecording(call.room);
@@ -197,7 +197,9 @@ async function start(): Promise<void> {
   controls.cam.addEventListener('click', () => { void toggleCam(); });
   controls.share.addEventListener('click', () => { void toggleShare(); });
   controls.record.addEventListener('click', () => { void toggleRecord(); });
-  controls.list.addEventListener('click', () => { if (recordings.isOpen) recordings.close(); else void recordings.open(); });
+  for (const opener of [controls.list, byId('pre-recordings')]) {
+    opener.addEventListener('click', () => { if (recordings.isOpen) recordings.close(); else void recordings.open(opener); });
+  }
   controls.leave.addEventListener('click', leave);
   byId('invite').addEventListener('click', () => { void copyLink(); });
   document.addEventListener('keydown', shortcuts);

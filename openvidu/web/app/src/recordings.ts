@@ -7,8 +7,9 @@ export class Recordings {
   private readonly panel = byId('recordings-panel');
   private readonly list = byId('recordings-list');
   private shown = '';
+  private opener?: HTMLElement;
 
-  constructor(private readonly room: () => string, private readonly opener: HTMLElement) {
+  constructor(private readonly room: () => string) {
     const close = byId('recordings-close');
     face(close, 'close', 'Close');
     close.addEventListener('click', () => this.close());
@@ -17,19 +18,21 @@ export class Recordings {
 
   get isOpen(): boolean { return !this.panel.hidden; }
 
-  async open(): Promise<void> {
+  /** Opens the panel; opener is the button that gets the focus back. */
+  async open(opener: HTMLElement): Promise<void> {
+    this.opener = opener;
     this.panel.hidden = false;
-    this.opener.setAttribute('aria-expanded', 'true');
+    opener.setAttribute('aria-expanded', 'true');
     byId('recordings-close').focus();
     await this.refresh();
   }
 
   close(): void {
     this.panel.hidden = true;
-    this.opener.setAttribute('aria-expanded', 'false');
+    this.opener?.setAttribute('aria-expanded', 'false');
     this.list.replaceChildren();
     this.shown = '';
-    if (this.opener.offsetParent) this.opener.focus();
+    if (this.opener?.offsetParent) this.opener.focus();
   }
 
   /** Reads the list again. A list that did not change is left alone, so a player goes on playing. */
