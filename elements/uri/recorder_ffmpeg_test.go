@@ -1,0 +1,291 @@
+package uri_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pion/rtp"
+	"github.com/pion/rtp/codecs"
+	"go.uber.org/goleak"
+
+	"github.com/govidu/govidu/elements"
+	"github.com/govidu/govidu/elements/elementtest"
+	"github.com/govidu/govidu/elements/uri"
+	"github.com/govidu/govidu/internal/codec"
+	"github.com/govidu/govidu/internal/codec/codectest"
+	"github.com/govidu/govidu/pipeline"
+	"github.com/govidu/govidu/recorder"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// stage is a world with a source and a recorder that are connected.
+type stage struct {
+	*elementtest.World
+	dir     string
+	source  elements.Element
+	rec     elements.Element
+	formats map[codec.Name]*pipeline.Format
+	seq     map[codec.Name]uint16
+}
+
+func newStage(t *testing.T, file, profile string) *stage {
+	t.Helper()
+	dir := t.TempDir()
+	s := &stage{
+		World: elementtest.NewWith(t, []pipeline.Converter{pipeline.NewDepacketizer()}, uri.Types(uri.Deps{FileRoots: []string{dir}, NodeID: "n1"})...),
+		dir:   dir, formats: map[codec.Name]*pipeline.Format{}, seq: map[codec.Name]uint16{},
+	}
+	s.source = s.Element("TestSource", nil)
+	s.rec = s.Element("RecorderEndpoint", map[string]any{"uri": "file://" + filepath.Join(dir, file), "mediaProfile": profile})
+	s.Call(s.source, "connect", map[string]any{"sink": s.rec.ID()})
+	t.Cleanup(func() { s.Release(s.rec); s.Release(s.source) })
+	return s
+}
+
+// send pushes frames as RTP packets, in order of time; from is added to their PTS.
+func (s *stage) send(from time.Duration, tracks map[codec.Name][]codectest.Frame) {
+	s.T.Helper()
+	type packet struct {
+		name codec.Name
+		p    *pipeline.Packet
+	}
+	var all []packet
+	for name, frames := range tracks {
+		f := s.formats[name]
+		if f == nil {
+			f = &pipeline.Format{Kind: pipeline.Audio, Codec: name, Framing: pipeline.RTP, ClockRate: 48000, Channels: 2}
+			if name.IsVideo() {
+				f = &pipeline.Format{Kind: pipeline.Video, Codec: name, Framing: pipeline.RTP, ClockRate: 90000}
+			}
+			s.formats[name] = f
+			s.seq[name] = 65500
+		}
+		var payloader rtp.Payloader = &codecs.OpusPayloader{}
+		switch name {
+		case codec.VP8:
+			payloader = &codecs.VP8Payloader{}
+		case codec.H264:
+			payloader = &codecs.H264Payloader{}
+		}
+		for _, frame := range frames {
+			pts := from + frame.PTS
+			payloads := payloader.Payload(1100, frame.Data)
+			for i, payload := range payloads {
+				all = append(all, packet{name, &pipeline.Packet{
+					Format: f, Payload: payload, PTS: pts, Arrival: s.Pipeline.Graph().Epoch().Add(pts),
+					Header: rtp.Header{SequenceNumber: s.seq[name], Timestamp: uint32(uint64(pts) * uint64(f.ClockRate) / uint64(time.Second)), Marker: i == len(payloads)-1},
+				}})
+				s.seq[name]++
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b packet) int { return int(a.p.PTS - b.p.PTS) })
+	for i, p := range all {
+		out, err := s.source.Output(p.p.Format.Kind, "")
+		if err != nil {
+			s.T.Fatal(err)
+		}
+		out.Push(p.p)
+		if i%50 == 49 {
+			time.Sleep(time.Millisecond) // the recorder's queue is made for real time
+		}
+	}
+}
+
+func (s *stage) state(want string) {
+	s.T.Helper()
+	if got := s.Call(s.rec, "getState", nil); got != want {
+		s.T.Errorf("state %v, want %s", got, want)
+	}
+}
+
+func (s *stage) manifest(file string) (m recorder.Manifest) {
+	s.T.Helper()
+	b, err := os.ReadFile(recorder.ManifestName(filepath.Join(s.dir, file)))
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
+		s.T.Fatal(err)
+	}
+	return m
+}
+
+func (s *stage) states() (out []string) {
+	for _, e := range s.Events(s.rec, "") {
+		if e.Name == "UriEndpointStateChanged" {
+			out = append(out, e.Data["state"].(string))
+		} else {
+			out = append(out, e.Name)
+		}
+	}
+	return slices.DeleteFunc(out, func(n string) bool { return strings.HasPrefix(n, "Element") || strings.HasPrefix(n, "Media") })
+}
+
+func av(t *testing.T, video codec.Name) map[codec.Name][]codectest.Frame {
+	return map[codec.Name][]codectest.Frame{
+		video: codectest.Frames(t, video, codectest.Clip{}), codec.Opus: codectest.Frames(t, codec.Opus, codectest.Clip{}),
+	}
+}
+
+func TestRecord(t *testing.T) {
+	for profile, video := range map[string]codec.Name{"WEBM": codec.VP8, "MKV": codec.H264, "MP4": codec.H264} {
+		t.Run(profile, func(t *testing.T) {
+			file := "sub/take." + strings.ToLower(profile)
+			s := newStage(t, file, profile)
+			s.state("STOP")
+			s.Call(s.rec, "record", nil)
+			s.WaitEvents(s.rec, "Recording", 1)
+			s.state("START")
+			s.send(0, av(t, video))
+			s.Call(s.rec, "stopAndWait", nil)
+			path := filepath.Join(s.dir, file)
+			p := codectest.ProbeFile(t, path)
+			if d := p.Duration(t); (d - 2*time.Second).Abs() > 50*time.Millisecond {
+				t.Errorf("duration %v, want 2 s", d)
+			}
+			if v, a := p.Packets("video"), p.Packets("audio"); v != 50 || a < 100 {
+				t.Errorf("%d pictures and %d packets of sound, want 50 and 100", v, a)
+			}
+			codectest.MustPlay(t, path)
+			s.WaitEvents(s.rec, "Stopped", 1)
+			if got, want := s.states(), []string{"START", "Recording", "STOP", "Stopped"}; !slices.Equal(got, want) {
+				t.Errorf("events %v, want %v", got, want)
+			}
+			if m := s.manifest(file); m.Status != recorder.Final || m.NodeID != "n1" || len(m.Tracks) != 2 {
+				t.Errorf("manifest %+v", m)
+			}
+			s.Call(s.rec, "record", nil) // refused, and yet no error
+			s.state("STOP")
+			s.Call(s.rec, "stop", nil)
+		})
+	}
+}
+
+func TestPause(t *testing.T) {
+	s := newStage(t, "x.webm", "WEBM")
+	media := av(t, codec.VP8)
+	s.Call(s.rec, "record", nil)
+	s.WaitEvents(s.rec, "Recording", 1)
+	s.send(0, media)
+	drained(s, 50)
+	s.Call(s.rec, "pause", nil)
+	s.state("PAUSE")
+	s.send(2*time.Second, media)
+	s.Call(s.rec, "record", nil)
+	s.send(4*time.Second, media)
+	s.Call(s.rec, "stopAndWait", nil)
+	path := filepath.Join(s.dir, "x.webm")
+	if d := codectest.ProbeFile(t, path).Duration(t); (d - 4*time.Second).Abs() > 60*time.Millisecond {
+		t.Errorf("duration %v, want 4 s of 6", d)
+	}
+	codectest.MustPlay(t, path)
+	want := []string{"START", "Recording", "PAUSE", "Paused", "START", "Recording", "STOP", "Stopped"}
+	if got := s.states(); !slices.Equal(got, want) {
+		t.Errorf("events %v, want %v", got, want)
+	}
+}
+
+// drained waits until the pictures sent are on their way to the disk.
+func drained(s *stage, _ int) {
+	part := filepath.Join(s.dir, "x.webm.part")
+	elementtest.Eventually(s.T, "media is written", func() bool {
+		b, err := os.ReadFile(part)
+		return err == nil && len(b) > 20000
+	})
+}
+
+func TestBadTargets(t *testing.T) {
+	for _, target := range []string{
+		"https://example.com/a.webm", "file:///nowhere/at/all.webm", "file:///etc/../proc/x.webm", "ftp://x/y", "just-a-name.webm",
+	} {
+		s := newStage(t, "unused", "WEBM")
+		rec := s.Element("RecorderEndpoint", map[string]any{"uri": target})
+		s.Call(rec, "record", nil)
+		e := s.WaitEvents(rec, "Error", 1)[0]
+		if e.Data["type"] != "RESOURCE_ERROR_OPEN" || e.Data["description"] == "" {
+			t.Errorf("%s: error event %v", target, e.Data)
+		}
+		for _, op := range []string{"pause", "record", "stop", "stopAndWait"} {
+			s.Call(rec, op, nil)
+		}
+		s.Release(rec)
+	}
+}
+
+func TestWrongCodec(t *testing.T) {
+	s := newStage(t, "x.webm", "WEBM_VIDEO_ONLY")
+	s.Call(s.rec, "record", nil)
+	s.send(0, map[codec.Name][]codectest.Frame{codec.H264: codectest.Frames(t, codec.H264, codectest.Clip{})})
+	e := s.WaitEvents(s.rec, "Error", 1)[0]
+	if text := e.Data["description"].(string); !strings.Contains(text, "H264") || !strings.Contains(text, "VP8") {
+		t.Errorf("error %q, want one that names H264 and what fits", text)
+	}
+	s.Call(s.rec, "stopAndWait", nil)
+	if m := s.manifest("x.webm"); m.Status != recorder.Failed {
+		t.Errorf("manifest %+v", m)
+	}
+	if _, err := os.Stat(filepath.Join(s.dir, "x.webm")); err == nil {
+		t.Error("a file without media has been made")
+	}
+	if n := len(s.Events(s.rec, "Error")); n != 1 {
+		t.Errorf("%d Error events, want one", n)
+	}
+}
+
+// Releasing a recorder that records finishes its file first.
+func TestReleaseFinishes(t *testing.T) {
+	s := newStage(t, "x.mp4", "MP4_AUDIO_ONLY")
+	s.Call(s.rec, "record", nil)
+	s.WaitEvents(s.rec, "Recording", 1)
+	s.send(0, map[codec.Name][]codectest.Frame{codec.Opus: codectest.Frames(t, codec.Opus, codectest.Clip{})})
+	s.Release(s.rec)
+	path := filepath.Join(s.dir, "x.mp4")
+	if d := codectest.ProbeFile(t, path).Duration(t); (d - 2*time.Second).Abs() > 50*time.Millisecond {
+		t.Errorf("duration %v, want 2 s", d)
+	}
+	if m := s.manifest("x.mp4"); m.Status != recorder.Final {
+		t.Errorf("manifest %+v", m)
+	}
+}
+
+// What was lost on the way is a gap in the manifest, and the picture goes on at a keyframe.
+func TestLossIsAGap(t *testing.T) {
+	s := newStage(t, "x.webm", "WEBM_VIDEO_ONLY")
+	s.Call(s.rec, "record", nil)
+	s.WaitEvents(s.rec, "Recording", 1)
+	frames := codectest.Frames(t, codec.VP8, codectest.Clip{})
+	s.send(0, map[codec.Name][]codectest.Frame{codec.VP8: frames[:10]})
+	s.seq[codec.VP8] += 3
+	s.send(0, map[codec.Name][]codectest.Frame{codec.VP8: frames[12:]})
+	s.Call(s.rec, "stopAndWait", nil)
+	m := s.manifest("x.webm")
+	if want := []recorder.ManifestGap{{Kind: "VIDEO", FromMs: 400, ToMs: 1000}}; !slices.Equal(m.Gaps, want) {
+		t.Errorf("gaps %v, want %v", m.Gaps, want)
+	}
+	codectest.MustPlay(t, filepath.Join(s.dir, "x.webm"))
+}
+
+func TestUnsupportedProfiles(t *testing.T) {
+	s := newStage(t, "unused", "WEBM")
+	for _, profile := range []string{"FLV", "JPEG_VIDEO_ONLY", "KURENTO_SPLIT_RECORDER", "OGG"} {
+		if _, err := s.TryCreate("RecorderEndpoint", map[string]any{"uri": "x", "mediaProfile": profile}); err == nil {
+			t.Errorf("a recorder of profile %s is made", profile)
+		}
+	}
+}
+
+func TestContract(t *testing.T) {
+	dir := t.TempDir()
+	elementtest.Run(t, uri.Types(uri.Deps{FileRoots: []string{dir}}), elementtest.Case{
+		Type: "RecorderEndpoint", Required: []string{"uri"},
+		Params:    func() map[string]any { return map[string]any{"uri": "file://" + dir + "/contract.webm"} },
+		Ancestors: []string{"UriEndpoint", "Endpoint", "MediaElement", "MediaObject"},
+	})
+}
