@@ -117,7 +117,17 @@ func (h *Handler) routes() {
 
 	h.mux.HandleFunc("GET "+filesPrefix+"{recordingId}/{file}", h.serveFile)
 	h.mux.HandleFunc("GET /openvidu/accept-certificate", acceptCertificate)
-	h.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { writeError(w, r, empty(http.StatusForbidden)) })
+	h.mux.HandleFunc("/", unmapped)
+}
+
+// unmapped answers what no route takes: 403, but among the files 404, which never
+// tells a bad name from an absent one (robustness §6).
+func unmapped(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, filesPrefix) && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		writeError(w, r, empty(http.StatusNotFound))
+		return
+	}
+	writeError(w, r, empty(http.StatusForbidden))
 }
 
 // ServeHTTP implements http.Handler: origin, preflight, alias, credentials, room
@@ -148,7 +158,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if r.URL.Path != path.Clean(r.URL.Path) {
 		// ServeMux would redirect; such a path maps to nothing here.
-		writeError(w, r, empty(http.StatusForbidden))
+		unmapped(w, r)
 		return
 	}
 	if !strings.HasPrefix(r.URL.Path, filesPrefix) {

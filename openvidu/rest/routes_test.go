@@ -498,14 +498,9 @@ func TestFiles(t *testing.T) {
 	if w := d.call("HEAD", "/openvidu/recordings/room/a.mp4", ""); w.Code != 200 || w.Header().Get("Content-Length") != "10" || w.Body.Len() != 0 {
 		t.Errorf("head: %d %v", w.Code, w.Header())
 	}
-	for _, path := range []string{"room/.recording.room", "room/b.webm.part", "room/link.mp4", "room/none.mp4", "room/%2e%2e%2fsecret", "..%2f..%2fetc%2fpasswd/x", "room/a.mp4%00", "%2e%2e/secret"} {
-		if w := d.call("GET", "/openvidu/recordings/"+path, ""); w.Code != 404 && w.Code != 403 || strings.Contains(w.Body.String(), "0123") || strings.Contains(w.Body.String(), d.dir) {
+	for _, path := range []string{"room/.recording.room", "room/b.webm.part", "room/link.mp4", "room/none.mp4", "room/%2e%2e%2fsecret", "..%2f..%2fetc%2fpasswd/x", "room/..%2f..%2fetc%2fpasswd", "room//a.mp4", "room", "room/", "room/a.mp4/x", "", "room/a.mp4%00", "%2e%2e/secret"} {
+		if w := d.call("GET", "/openvidu/recordings/"+path, ""); w.Code != 404 || strings.Contains(w.Body.String(), "0123") || strings.Contains(w.Body.String(), d.dir) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)
-		}
-	}
-	for _, path := range []string{"", "room", "room/", "room/a.mp4/x"} {
-		if w := d.call("GET", "/openvidu/recordings/"+path, ""); w.Code != 403 {
-			t.Errorf("%q: %d", path, w.Code)
 		}
 	}
 	if w := d.call("DELETE", "/openvidu/recordings/room/a.mp4", ""); w.Code != 403 {
