@@ -227,6 +227,7 @@ type fakeRooms struct {
 	marks    []openvidu.RecordingMark
 	events   []statusChanged
 	refuse   error // of SetRecording
+	explode  bool  // SetRecording panics
 }
 
 func newRooms(ids ...string) *fakeRooms {
@@ -254,6 +255,9 @@ func (r *fakeRooms) RecordingTarget(_ context.Context, id string) (openvidu.Reco
 func (r *fakeRooms) SetRecording(_ context.Context, id string, m openvidu.RecordingMark) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.explode {
+		panic("boom")
+	}
 	t := r.sessions[id]
 	switch {
 	case t == nil:

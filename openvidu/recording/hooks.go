@@ -88,7 +88,16 @@ func (s *Service) SessionClosing(ctx context.Context, sessionID string, reason o
 		if a.snapshot().SessionID != sessionID {
 			continue
 		}
-		_ = s.finish(ctx, a, reason)
-		a.waitFinal(ctx)
+		// On a goroutine of its own, because stopping is carried through even when
+		// the hook's time is over.
+		stopped := make(chan struct{})
+		if !s.spawn("recording.closing", func() { defer close(stopped); _ = s.finish(s.ctx, a, reason) }) {
+			return
+		}
+		select {
+		case <-stopped:
+			a.waitFinal(ctx)
+		case <-ctx.Done():
+		}
 	}
 }

@@ -604,3 +604,25 @@ func TestOpen(t *testing.T) {
 		}
 	}
 }
+
+// A panic in the middle of a start ends that recording, and the session is free.
+func TestPanicWhileStarting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, nil, "room")
+		h.publish(stream(h.node, "room", "con_A"))
+		h.rooms.explode = true
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("nothing panicked")
+				}
+			}()
+			_, _ = h.Start(t.Context(), "room", individual())
+		}()
+		h.rooms.explode = false
+		if r, err := h.Get("room"); err != nil || r.Status != Failed || len(h.node.objects) != 0 {
+			t.Errorf("recording is %+v, %v; %d recorders are left", r, err, len(h.node.objects))
+		}
+		h.mustStart("room", individual())
+	})
+}

@@ -42,6 +42,8 @@ func (s *Service) Start(ctx context.Context, sessionID string, p openvidu.Record
 
 func (s *Service) start(ctx context.Context, a *active, sessionID string) error {
 	defer a.markDecided()
+	// A panic must not leave the session half recorded; nothing else gets here so.
+	defer func() { s.abandon(ctx, a, errors.New("start did not end")) }()
 	ctx, cancel := context.WithTimeout(ctx, s.opts.StartTimeout)
 	defer cancel()
 	a.mu.Lock()

@@ -25,7 +25,7 @@ func (h *Handler) cors(w http.ResponseWriter, r *http.Request) bool {
 		}
 		allow.Set("Access-Control-Allow-Origin", origin)
 	}
-	allow.Set("Access-Control-Expose-Headers", "Content-Disposition, Content-Length, Content-Range, Retry-After")
+	allow.Set("Access-Control-Expose-Headers", "Content-Disposition, Content-Length, Content-Range, Retry-After, X-Request-Id")
 	return true
 }
 

@@ -135,7 +135,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		writeError(w, r, e)
 		return
 	}
-	h.log.Error("request failed", "method", r.Method, obs.Remote("path", r.URL.Path), obs.AttrErr, obs.Quote(err.Error()))
+	h.log.Error("request failed", obs.AttrRequest, w.Header().Get(requestIDHeader), "method", r.Method, obs.Remote("path", r.URL.Path), obs.AttrErr, obs.Quote(err.Error()))
 	writeError(w, r, &Error{Status: http.StatusInternalServerError, Text: "internal error"})
 }
 

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"crypto/rand"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -16,6 +17,8 @@ import (
 const (
 	apiPrefix   = "/openvidu/api"
 	filesPrefix = "/openvidu/recordings/"
+	// requestIDHeader names a request, in the answer and in our log.
+	requestIDHeader = "X-Request-Id"
 	// maxInFlight is how many API requests run at once before 503 (robustness §2).
 	maxInFlight = 512
 	// maxDownloads is how many recorded files one address fetches at once before 429.
@@ -136,6 +139,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer obs.Guard(h.log, "rest.request", func() {
 		writeError(w, r, &Error{Status: http.StatusInternalServerError, Text: "internal error"})
 	})
+	w.Header().Set(requestIDHeader, rand.Text()[:16])
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.Header().Set("Referrer-Policy", "no-referrer")
 	w.Header().Set("Cache-Control", "no-store")
