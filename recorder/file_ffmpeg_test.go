@@ -335,6 +335,8 @@ func TestRecoverLeavesOthersAlone(t *testing.T) {
 	put(".g.webm.manifest.json", `{"schema":1,"file":"g.webm","container":"webm","status":"recording","processId":"dead"}`)
 	put(".h.webm.manifest.json", `{"schema":1,"file":"h.webm","container":"webm","status":"recording","processId":"dead"}`)
 
+	put(".package.manifest.json", "somebody else's")
+
 	for round := range 2 {
 		report, err := recorder.Recover(context.Background(), []string{dir, filepath.Join(dir, "missing")}, recorder.RecoverOptions{NodeID: "n1"})
 		if err != nil {
@@ -352,7 +354,7 @@ func TestRecoverLeavesOthersAlone(t *testing.T) {
 	for name, text := range map[string]string{
 		"a.webm.part": "being written", ".a.webm.manifest.json": ours, "b.webm.part": "no sidecar", "c.webm": "final",
 		"d.webm.part": "of another node", "sub/e.webm.part": "with a torn sidecar", "f.webm.part": "with a sidecar that points elsewhere",
-		"g.webm.part": "this was never media", "quarantine/e.webm.manifest.json": `{"schema":1,"fi`,
+		".package.manifest.json": "somebody else's", "g.webm.part": "this was never media", "quarantine/e.webm.manifest.json": `{"schema":1,"fi`,
 	} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != text {
 			t.Errorf("%s: %q, %v; want %q", name, b, err, text)

@@ -114,7 +114,7 @@ func scanRoot(ctx context.Context, dir string, o RecoverOptions, report *Recover
 			return ctx.Err()
 		}
 		if err != nil {
-			o.Log.Warn("recovery cannot read", "root", dir, "path", at, "err", err)
+			o.Log.Debug("recovery cannot read", "root", dir, "path", at, "err", err)
 			return nil
 		}
 		if e.IsDir() {
@@ -133,6 +133,7 @@ func scanRoot(ctx context.Context, dir string, o RecoverOptions, report *Recover
 		switch {
 		case errors.As(err, &denied):
 			o.Log.Warn("recovery cannot read", "root", dir, "path", at, "err", err)
+		case err != nil && !ofOurs(root, name):
 		case err != nil:
 			to, moveErr := moveToQuarantine(root, at)
 			if moveErr != nil {
@@ -148,6 +149,13 @@ func scanRoot(ctx context.Context, dir string, o RecoverOptions, report *Recover
 		}
 		return nil
 	})
+}
+
+// ofOurs tells whether a sidecar that does not parse is likely ours: roots may
+// be folders that others use too.
+func ofOurs(root *os.Root, name string) bool {
+	_, media := ContainerOf(name)
+	return media || exists(root, PartName(name))
 }
 
 func moveToQuarantine(root *os.Root, at string) (string, error) {
