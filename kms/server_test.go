@@ -22,6 +22,7 @@ import (
 	"github.com/govidu/govidu/internal/jsonrpc"
 	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/kms"
+	"github.com/govidu/govidu/kms/kmstest"
 )
 
 type params = map[string]any
@@ -95,11 +96,11 @@ func slowType(g *gates) elements.Type {
 	}
 }
 
-func (p *peer) create(id int, typ, parent string) string {
-	p.t.Helper()
-	v, code, msg := p.ask(id, "create", params{"type": typ, "constructorParams": params{"mediaPipeline": parent}})
+func create(t testing.TB, p *kmstest.Peer, id int, typ, parent string) string {
+	t.Helper()
+	v, code, msg := p.Ask(id, "create", params{"type": typ, "constructorParams": params{"mediaPipeline": parent}})
 	if code != 0 {
-		p.t.Fatalf("create %s: %d %s", typ, code, msg)
+		t.Fatalf("create %s: %d %s", typ, code, msg)
 	}
 	return v.(string)
 }
@@ -110,30 +111,30 @@ func TestOtherPipelinesGoOn(t *testing.T) {
 	g := newGates()
 	s := newServer(t, nil, slowType(g))
 	p := newPeer(t, s.Pipe())
-	one, two := p.create(1, "MediaPipeline", ""), p.create(2, "MediaPipeline", "")
-	slow1, fast2 := p.create(3, "Slow", one), p.create(4, "PassThrough", two)
-	p.send(`{"jsonrpc":"2.0","id":10,"method":"invoke","params":{"object":"` + slow1 + `","operation":"wait"}}`)
-	p.send(`{"jsonrpc":"2.0","id":11,"method":"invoke","params":{"object":"` + one + `","operation":"getName"}}`)
-	if v, code, _ := p.ask(12, "invoke", params{"object": fast2, "operation": "getName"}); code != 0 || v != fast2 {
+	one, two := create(t, p, 1, "MediaPipeline", ""), create(t, p, 2, "MediaPipeline", "")
+	slow1, fast2 := create(t, p, 3, "Slow", one), create(t, p, 4, "PassThrough", two)
+	p.Send(`{"jsonrpc":"2.0","id":10,"method":"invoke","params":{"object":"` + slow1 + `","operation":"wait"}}`)
+	p.Send(`{"jsonrpc":"2.0","id":11,"method":"invoke","params":{"object":"` + one + `","operation":"getName"}}`)
+	if v, code, _ := p.Ask(12, "invoke", params{"object": fast2, "operation": "getName"}); code != 0 || v != fast2 {
 		t.Fatalf("another pipeline's call: %v, %d", v, code)
 	}
-	if _, code, _ := p.ask(13, "ping", params{}); code != 0 {
+	if _, code, _ := p.Ask(13, "ping", params{}); code != 0 {
 		t.Fatal("ping behind a blocked pipeline")
 	}
 	close(g.call)
-	if r := p.reply(); fmt.Sprint(r["id"]) != "10" {
+	if r := p.Reply(); fmt.Sprint(r["id"]) != "10" {
 		t.Errorf("reply %v, want that of the blocked call first", r)
 	}
-	if r := p.reply(); fmt.Sprint(r["id"]) != "11" {
+	if r := p.Reply(); fmt.Sprint(r["id"]) != "11" {
 		t.Errorf("reply %v, want the next of the same pipeline", r)
 	}
-	if _, code, _ := p.ask(14, "release", params{"object": one}); code != 0 {
+	if _, code, _ := p.Ask(14, "release", params{"object": one}); code != 0 {
 		t.Fatal("release")
 	}
-	if _, code, _ := p.ask(15, "invoke", params{"object": slow1, "operation": "getName"}); code != 40101 {
+	if _, code, _ := p.Ask(15, "invoke", params{"object": slow1, "operation": "getName"}); code != 40101 {
 		t.Errorf("a released child answers %d while it closes", code)
 	}
-	if _, code, _ := p.ask(16, "release", params{"object": two}); code != 0 {
+	if _, code, _ := p.Ask(16, "release", params{"object": two}); code != 0 {
 		t.Error("release of another pipeline")
 	}
 	close(g.close)
@@ -145,19 +146,19 @@ func TestReleaseOrder(t *testing.T) {
 	close(g.close)
 	s := newServer(t, nil, slowType(g))
 	p := newPeer(t, s.Pipe())
-	pipe := p.create(1, "MediaPipeline", "")
+	pipe := create(t, p, 1, "MediaPipeline", "")
 	var born []string
 	for i := range 5 {
-		born = append(born, p.create(10+i, "Slow", pipe))
+		born = append(born, create(t, p, 10+i, "Slow", pipe))
 	}
-	p.ask(20, "subscribe", params{"object": "manager_ServerManager", "type": "ObjectDestroyed"})
-	p.ask(21, "release", params{"object": pipe})
+	p.Ask(20, "subscribe", params{"object": "manager_ServerManager", "type": "ObjectDestroyed"})
+	p.Ask(21, "release", params{"object": pipe})
 	for i := range born {
 		want := born[len(born)-1-i]
 		if got := <-g.closed; got != want {
 			t.Errorf("closed %s as number %d, want %s", got, i, want)
 		}
-		data := p.event()["params"].(params)["value"].(params)["data"].(params)
+		data := p.Event()["params"].(params)["value"].(params)["data"].(params)
 		if data["objectId"] != want {
 			t.Errorf("ObjectDestroyed %v, want %s", data["objectId"], want)
 		}
@@ -173,18 +174,18 @@ func TestPanicInOperation(t *testing.T) {
 	close(g.close)
 	s := newServer(t, nil, slowType(g))
 	p := newPeer(t, s.Pipe())
-	pipe := p.create(1, "MediaPipeline", "")
-	bad, good := p.create(2, "Slow", pipe), p.create(3, "Slow", pipe)
-	if _, code, msg := p.ask(4, "invoke", params{"object": bad, "operation": "boom"}); code != -32603 || !strings.HasPrefix(msg, "Unexpected error while processing method: ") {
+	pipe := create(t, p, 1, "MediaPipeline", "")
+	bad, good := create(t, p, 2, "Slow", pipe), create(t, p, 3, "Slow", pipe)
+	if _, code, msg := p.Ask(4, "invoke", params{"object": bad, "operation": "boom"}); code != -32603 || !strings.HasPrefix(msg, "Unexpected error while processing method: ") {
 		t.Errorf("panic answered with %d %q", code, msg)
 	}
-	if _, code, _ := p.ask(5, "describe", params{"object": bad}); code != 40101 {
+	if _, code, _ := p.Ask(5, "describe", params{"object": bad}); code != 40101 {
 		t.Errorf("object lives on after a panic: %d", code)
 	}
-	if _, code, _ := p.ask(6, "describe", params{"object": good}); code != 0 {
+	if _, code, _ := p.Ask(6, "describe", params{"object": good}); code != 0 {
 		t.Errorf("its sibling answers %d", code)
 	}
-	if _, code, _ := p.ask(7, "invoke", params{"object": good, "operation": "nameless"}); code != 40003 {
+	if _, code, _ := p.Ask(7, "invoke", params{"object": good, "operation": "nameless"}); code != 40003 {
 		t.Errorf("an error without a code gives %d, want 40003", code)
 	}
 }
@@ -192,20 +193,20 @@ func TestPanicInOperation(t *testing.T) {
 func TestLimits(t *testing.T) {
 	s := newServer(t, func(c *kms.Config) { c.MaxObjects, c.MaxPipelines = 5, 2 })
 	p := newPeer(t, s.Pipe())
-	pipe := p.create(1, "MediaPipeline", "")
-	p.create(2, "MediaPipeline", "")
-	if _, code, _ := p.ask(3, "create", params{"type": "MediaPipeline"}); code != 40009 {
+	pipe := create(t, p, 1, "MediaPipeline", "")
+	create(t, p, 2, "MediaPipeline", "")
+	if _, code, _ := p.Ask(3, "create", params{"type": "MediaPipeline"}); code != 40009 {
 		t.Errorf("pipeline over the limit: %d, want 40009", code)
 	}
 	var last string
 	for i := range 3 {
-		last = p.create(10+i, "PassThrough", pipe)
+		last = create(t, p, 10+i, "PassThrough", pipe)
 	}
-	if _, code, _ := p.ask(20, "create", params{"type": "PassThrough", "constructorParams": params{"mediaPipeline": pipe}}); code != 40009 {
+	if _, code, _ := p.Ask(20, "create", params{"type": "PassThrough", "constructorParams": params{"mediaPipeline": pipe}}); code != 40009 {
 		t.Errorf("object over the limit: %d, want 40009", code)
 	}
-	p.ask(21, "release", params{"object": last})
-	p.create(22, "PassThrough", pipe)
+	p.Ask(21, "release", params{"object": last})
+	create(t, p, 22, "PassThrough", pipe)
 }
 
 // TestSubscriptions: one delivery per session however often it subscribed, none
@@ -215,10 +216,10 @@ func TestSubscriptions(t *testing.T) {
 	close(g.close)
 	s := newServer(t, nil, slowType(g))
 	a, b := newPeer(t, s.Pipe()), newPeer(t, s.Pipe())
-	pipe := a.create(1, "MediaPipeline", "")
-	obj := a.create(2, "Slow", pipe)
-	sub := func(p *peer, id int) string {
-		v, code, msg := p.ask(id, "subscribe", params{"object": obj, "type": "Error"})
+	pipe := create(t, a, 1, "MediaPipeline", "")
+	obj := create(t, a, 2, "Slow", pipe)
+	sub := func(p *kmstest.Peer, id int) string {
+		v, code, msg := p.Ask(id, "subscribe", params{"object": obj, "type": "Error"})
 		if code != 0 {
 			t.Fatalf("subscribe: %d %s", code, msg)
 		}
@@ -229,10 +230,10 @@ func TestSubscriptions(t *testing.T) {
 	if first == second {
 		t.Error("two subscriptions share an id")
 	}
-	a.ask(6, "invoke", params{"object": obj, "operation": "raise", "operationParams": params{"n": 3}})
-	for _, p := range []*peer{a, b} {
+	a.Ask(6, "invoke", params{"object": obj, "operation": "raise", "operationParams": params{"n": 3}})
+	for _, p := range []*kmstest.Peer{a, b} {
 		for i := range 3 {
-			v := p.event()["params"].(params)["value"].(params)
+			v := p.Event()["params"].(params)["value"].(params)
 			data := v["data"].(params)
 			if v["type"] != "Error" || data["type"] != "STREAM_ERROR_FAILED" || fmt.Sprint(data["errorCode"]) != fmt.Sprint(i) || data["source"] != obj || v["object"] != obj {
 				t.Errorf("event %d: %v", i, v)
@@ -242,16 +243,16 @@ func TestSubscriptions(t *testing.T) {
 			}
 		}
 	}
-	a.ask(7, "unsubscribe", params{"object": obj, "subscription": first})
-	a.ask(8, "invoke", params{"object": obj, "operation": "raise", "operationParams": params{"n": 1}})
-	a.event()
-	b.event()
-	a.ask(9, "unsubscribe", params{"object": obj, "subscription": second})
-	a.ask(10, "invoke", params{"object": obj, "operation": "raise", "operationParams": params{"n": 1}})
-	b.event()
-	a.ask(11, "ping", params{})
+	a.Ask(7, "unsubscribe", params{"object": obj, "subscription": first})
+	a.Ask(8, "invoke", params{"object": obj, "operation": "raise", "operationParams": params{"n": 1}})
+	a.Event()
+	b.Event()
+	a.Ask(9, "unsubscribe", params{"object": obj, "subscription": second})
+	a.Ask(10, "invoke", params{"object": obj, "operation": "raise", "operationParams": params{"n": 1}})
+	b.Event()
+	a.Ask(11, "ping", params{})
 	select {
-	case e := <-a.events:
+	case e := <-a.Events:
 		t.Errorf("event after unsubscribe: %v", e)
 	default:
 	}
@@ -264,24 +265,24 @@ func TestTakeOver(t *testing.T) {
 	s := newServer(t, nil, slowType(g))
 	url := overSocket(t, s)
 	a := newPeer(t, dialRaw(t, url, nil))
-	a.send(`{"jsonrpc":"2.0","id":1,"method":"create","params":{"type":"MediaPipeline"}}`)
-	res := a.reply()["result"].(params)
+	a.Send(`{"jsonrpc":"2.0","id":1,"method":"create","params":{"type":"MediaPipeline"}}`)
+	res := a.Reply()["result"].(params)
 	pipe, session := res["value"].(string), res["sessionId"].(string)
-	obj := a.create(2, "Slow", pipe)
-	a.ask(3, "subscribe", params{"object": obj, "type": "Error"})
+	obj := create(t, a, 2, "Slow", pipe)
+	a.Ask(3, "subscribe", params{"object": obj, "type": "Error"})
 	b := newPeer(t, dialRaw(t, url, nil))
-	if _, code, _ := b.ask(1, "connect", params{"sessionId": session}); code != 0 {
+	if _, code, _ := b.Ask(1, "connect", params{"sessionId": session}); code != 0 {
 		t.Fatalf("connect to a living session: %d", code)
 	}
-	b.ask(2, "invoke", params{"object": obj, "operation": "raise", "operationParams": params{"n": 1}})
-	b.event()
-	b.conn.Close(jsonrpc.CloseNormal, "")
+	b.Ask(2, "invoke", params{"object": obj, "operation": "raise", "operationParams": params{"n": 1}})
+	b.Event()
+	b.Conn.Close(jsonrpc.CloseNormal, "")
 	c := newPeer(t, dialRaw(t, url, nil))
-	if _, code, _ := c.ask(1, "connect", params{"sessionId": session}); code != 0 {
+	if _, code, _ := c.Ask(1, "connect", params{"sessionId": session}); code != 0 {
 		t.Fatalf("connect after the socket closed: %d", code)
 	}
-	c.ask(2, "invoke", params{"object": obj, "operation": "raise", "operationParams": params{"n": 1}})
-	c.event()
+	c.Ask(2, "invoke", params{"object": obj, "operation": "raise", "operationParams": params{"n": 1}})
+	c.Event()
 }
 
 // TestSessionExpires: without a socket after one to two periods; never with one.
@@ -341,30 +342,30 @@ type jsonRaw = json.RawMessage
 func TestHolds(t *testing.T) {
 	s := newServer(t, nil)
 	a, b, c := newPeer(t, s.Pipe()), newPeer(t, s.Pipe()), newPeer(t, s.Pipe())
-	pipe := a.create(1, "MediaPipeline", "")
-	obj := a.create(2, "PassThrough", pipe)
-	b.ask(3, "describe", params{"object": obj}) // b holds obj and pipe now
-	later := a.create(4, "PassThrough", pipe)   // held by b too
-	a.ask(5, "closeSession", params{})
+	pipe := create(t, a, 1, "MediaPipeline", "")
+	obj := create(t, a, 2, "PassThrough", pipe)
+	b.Ask(3, "describe", params{"object": obj})   // b holds obj and pipe now
+	later := create(t, a, 4, "PassThrough", pipe) // held by b too
+	a.Ask(5, "closeSession", params{})
 	for _, id := range []string{pipe, obj, later} {
-		if _, code, _ := b.ask(6, "describe", params{"object": id}); code != 0 {
+		if _, code, _ := b.Ask(6, "describe", params{"object": id}); code != 0 {
 			t.Errorf("%s went with one of two holders: %d", id, code)
 		}
 	}
-	b.ask(7, "unref", params{"object": pipe})
+	b.Ask(7, "unref", params{"object": pipe})
 	for _, id := range []string{pipe, obj, later} {
-		if _, code, _ := c.ask(8, "describe", params{"object": id}); code != 40101 {
+		if _, code, _ := c.Ask(8, "describe", params{"object": id}); code != 40101 {
 			t.Errorf("%s outlives its last holder: %d", id, code)
 		}
 	}
-	if _, code, _ := c.ask(9, "unref", params{"object": "manager_ServerManager"}); code != -32000 {
+	if _, code, _ := c.Ask(9, "unref", params{"object": "manager_ServerManager"}); code != -32000 {
 		t.Errorf("unref without a session: %d, want -32000", code)
 	}
-	if _, code, _ := c.ask(10, "unref", params{"object": "manager_ServerManager", "sessionId": "c"}); code != 0 {
+	if _, code, _ := c.Ask(10, "unref", params{"object": "manager_ServerManager", "sessionId": "c"}); code != 0 {
 		t.Errorf("unref of the manager: %d", code)
 	}
-	c.ask(12, "release", params{"object": "manager_ServerManager"})
-	if _, code, _ := c.ask(11, "describe", params{"object": "manager_ServerManager"}); code != 0 {
+	c.Ask(12, "release", params{"object": "manager_ServerManager"})
+	if _, code, _ := c.Ask(11, "describe", params{"object": "manager_ServerManager"}); code != 0 {
 		t.Error("the manager was released")
 	}
 }
@@ -427,7 +428,7 @@ func TestInvalidPath(t *testing.T) {
 	}
 	// A query does not change the path.
 	p := newPeer(t, dialRaw(t, url+"?access_token=x", nil))
-	if v, _, _ := p.ask(1, "ping", nil); v != "pong" {
+	if v, _, _ := p.Ask(1, "ping", nil); v != "pong" {
 		t.Errorf("ping with a query: %v", v)
 	}
 }
@@ -439,19 +440,19 @@ func TestMessageSize(t *testing.T) {
 		return `{"jsonrpc":"2.0","id":1,"method":"ping","params":{"x":"` + strings.Repeat("x", n) + `"}}`
 	}
 	p := newPeer(t, dialRaw(t, url, nil))
-	p.send(big(100))
-	p.reply()
-	p.send(big(15 << 20))
-	if r := p.reply(); r["result"] == nil {
+	p.Send(big(100))
+	p.Reply()
+	p.Send(big(15 << 20))
+	if r := p.Reply(); r["result"] == nil {
 		t.Errorf("15 MiB after a valid request: %.200v", r)
 	}
 	q := newPeer(t, dialRaw(t, url, nil))
-	q.send(big(2 << 20))
-	if e, ok := q.reply()["error"].(params); !ok || fmt.Sprint(e["code"]) != "40008" {
+	q.Send(big(2 << 20))
+	if e, ok := q.Reply()["error"].(params); !ok || fmt.Sprint(e["code"]) != "40008" {
 		t.Errorf("2 MiB as the first message: %v, want 40008", e)
 	}
 	select {
-	case <-q.conn.Done():
+	case <-q.Conn.Done():
 	case <-time.After(deadline):
 		t.Error("connection stays open")
 	}
@@ -463,9 +464,9 @@ func TestRequestCache(t *testing.T) {
 	s := newServer(t, nil)
 	a, b := newPeer(t, s.Pipe()), newPeer(t, s.Pipe())
 	create := `{"jsonrpc":"2.0","id":7,"method":"create","params":{"type":"MediaPipeline","sessionId":"shared"}}`
-	ask := func(p *peer, raw string) any {
-		p.send(raw)
-		return p.reply()["result"].(params)["value"]
+	ask := func(p *kmstest.Peer, raw string) any {
+		p.Send(raw)
+		return p.Reply()["result"].(params)["value"]
 	}
 	first := ask(a, create)
 	if again := ask(a, create); again != first {
@@ -483,10 +484,10 @@ func TestMetrics(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	s := newServer(t, func(c *kms.Config) { c.Metrics = reg })
 	p := newPeer(t, s.Pipe())
-	pipe := p.create(1, "MediaPipeline", "")
-	p.create(2, "PassThrough", pipe)
-	p.ask(3, "invoke", params{"object": pipe, "operation": "getName"})
-	p.ask(4, "invoke", params{"object": pipe, "operation": "noSuch" + strings.Repeat("x", 99)})
+	pipe := create(t, p, 1, "MediaPipeline", "")
+	create(t, p, 2, "PassThrough", pipe)
+	p.Ask(3, "invoke", params{"object": pipe, "operation": "getName"})
+	p.Ask(4, "invoke", params{"object": pipe, "operation": "noSuch" + strings.Repeat("x", 99)})
 	want := "# HELP kms_objects Living media objects by type.\n# TYPE kms_objects gauge\nkms_objects{type=\"MediaPipeline\"} 1\nkms_objects{type=\"PassThrough\"} 1\n"
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(want), "kms_objects"); err != nil {
 		t.Error(err)
@@ -503,27 +504,27 @@ func TestStorm(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	s := newServer(t, func(c *kms.Config) { c.Metrics = reg })
 	shared := newPeer(t, s.Pipe())
-	common := shared.create(1, "MediaPipeline", "")
+	common := create(t, shared, 1, "MediaPipeline", "")
 	var wg sync.WaitGroup
 	for range 8 {
 		p := newPeer(t, s.Pipe())
 		wg.Go(func() {
 			for i := range 15 {
-				pipe := p.create(100*i, "MediaPipeline", "")
-				x, y := p.create(100*i+1, "PassThrough", pipe), p.create(100*i+2, "PassThrough", common)
-				p.ask(100*i+3, "subscribe", params{"object": x, "type": "ElementDisconnected"})
-				p.ask(100*i+4, "invoke", params{"object": x, "operation": "connect", "operationParams": params{"sink": x}})
+				pipe := create(t, p, 100*i, "MediaPipeline", "")
+				x, y := create(t, p, 100*i+1, "PassThrough", pipe), create(t, p, 100*i+2, "PassThrough", common)
+				p.Ask(100*i+3, "subscribe", params{"object": x, "type": "ElementDisconnected"})
+				p.Ask(100*i+4, "invoke", params{"object": x, "operation": "connect", "operationParams": params{"sink": x}})
 				if i%2 == 0 {
-					p.ask(100*i+5, "release", params{"object": y})
+					p.Ask(100*i+5, "release", params{"object": y})
 				}
-				p.ask(100*i+6, "release", params{"object": pipe})
+				p.Ask(100*i+6, "release", params{"object": pipe})
 			}
-			p.ask(9999, "closeSession", params{"release": false})
+			p.Ask(9999, "closeSession", params{"release": false})
 		})
 	}
 	wg.Wait()
-	shared.ask(2, "closeSession", params{"release": true})
-	if v, _, _ := shared.ask(3, "invoke", params{"object": "manager_ServerManager", "operation": "getPipelines"}); len(v.([]any)) != 0 {
+	shared.Ask(2, "closeSession", params{"release": true})
+	if v, _, _ := shared.Ask(3, "invoke", params{"object": "manager_ServerManager", "operation": "getPipelines"}); len(v.([]any)) != 0 {
 		t.Errorf("pipelines left: %v", v)
 	}
 	if err := testutil.GatherAndCompare(reg, strings.NewReader("# HELP kms_objects Living media objects by type.\n# TYPE kms_objects gauge\nkms_objects{type=\"MediaPipeline\"} 0\nkms_objects{type=\"PassThrough\"} 0\n"), "kms_objects"); err != nil {
