@@ -233,21 +233,31 @@ func TestThreePages(t *testing.T) {
 	s.healthy()
 }
 
-// TestLoopbackAndBandwidth: a publisher that subscribes to its own stream gets
-// it back on the same peer connection, as VP8 and below the default limit of
-// 1000 kbit/s, which its 720p picture would exceed.
-func TestLoopbackAndBandwidth(t *testing.T) {
+// TestLoopback: a publisher that subscribes to its own stream gets it back on
+// the same peer connection.
+func TestLoopback(t *testing.T) {
 	s := startServer(t)
 	id := s.session(nil)
 	token, _ := s.connection(id, "PUBLISHER", nil)
 	p := openPage(t, "loop")
 	p.join(token, "")
-	pub := p.publish(map[string]any{"resolution": "1280x720", "frameRate": 30, "loopback": true})
+	options := small()
+	options["loopback"] = true
+	pub := p.publish(options)
 	p.hears(pub.StreamID)
-	if m := p.inbound()[pub.StreamID]; m.VideoCodec != "video/VP8" {
-		t.Errorf("the stream comes back as %s", m.VideoCodec)
+	if m := p.inbound()[pub.StreamID]; m.VideoCodec != "video/VP8" || m.AudioCodec != "audio/opus" {
+		t.Errorf("the stream comes back as %s and %s", m.VideoCodec, m.AudioCodec)
 	}
+	s.healthy()
+}
 
+// TestBandwidth publishes noise, which takes all the bitrate it may have. The
+// default limit of 1000 kbit/s holds it down from the first second; a connection
+// without a limit goes beyond, which shows that the first one wanted to.
+func TestBandwidth(t *testing.T) {
+	s := startServer(t)
+	id := s.session(nil)
+	noise := map[string]any{"noise": true, "publishAudio": false, "audioSource": false}
 	type sending struct {
 		Video struct {
 			At, Bytes, Target float64
@@ -255,30 +265,56 @@ func TestLoopbackAndBandwidth(t *testing.T) {
 		}
 	}
 	const limit = 1000_000 // bit/s
-	var before, now sending
-	p.call("outbound", nil, &before)
-	if before.Video.Codec != "video/VP8" {
-		t.Errorf("the page sends %s, want VP8", before.Video.Codec)
-	}
-	// The estimate climbs from 300 kbit/s; without a limit it would pass 1000
-	// within seconds. At least 600 shows that it has climbed.
-	var highest, rate float64
-	eventually(t, 100*time.Second, "the bitrate rises towards the limit", func() error {
+	rate := func(p *page, before *sending) float64 {
+		var now sending
 		p.call("outbound", nil, &now)
-		highest = max(highest, now.Video.Target)
-		return want(now.Video.Target >= 0.6*limit, "target %.0f bit/s", now.Video.Target)
-	})
-	p.call("outbound", nil, &before)
-	runFor(t, 5*time.Second, "the target stays below the limit", func() error {
-		p.call("outbound", nil, &now)
-		highest = max(highest, now.Video.Target)
-		return want(now.Video.Target <= 1.01*limit, "target %.0f bit/s", now.Video.Target)
-	})
-	rate = (now.Video.Bytes - before.Video.Bytes) * 8000 / (now.Video.At - before.Video.At)
-	t.Logf("highest target %.0f bit/s, sent %.0f bit/s", highest, rate)
-	if rate > 1.1*limit {
-		t.Errorf("the page sent %.0f bit/s, limit %d", rate, limit)
+		bits := (now.Video.Bytes - before.Video.Bytes) * 8000 / (now.Video.At - before.Video.At)
+		*before = now
+		return bits
 	}
+
+	token, _ := s.connection(id, "PUBLISHER", nil)
+	held := openPage(t, "held")
+	held.join(token, "")
+	held.publish(noise)
+	var last sending
+	held.call("outbound", nil, &last)
+	if last.Video.Codec != "video/VP8" {
+		t.Errorf("the page sends %s, want VP8", last.Video.Codec)
+	}
+	var highest float64
+	watch := func() error {
+		highest = max(highest, last.Video.Target)
+		return want(last.Video.Target <= 1.01*limit, "target %.0f bit/s", last.Video.Target)
+	}
+	eventually(t, 100*time.Second, "the bitrate nears the limit", func() error {
+		rate(held, &last)
+		if err := watch(); err != nil {
+			t.Fatal(err)
+		}
+		return want(last.Video.Target >= 0.9*limit, "target %.0f bit/s", last.Video.Target)
+	})
+	first := last
+	runFor(t, 4*time.Second, "the target stays below the limit", func() error {
+		rate(held, &last)
+		return watch()
+	})
+	sent := (last.Video.Bytes - first.Video.Bytes) * 8000 / (last.Video.At - first.Video.At)
+	t.Logf("limited: highest target %.0f bit/s, sent %.0f bit/s", highest, sent)
+	if sent > 1.1*limit {
+		t.Errorf("the page sent %.0f bit/s, limit %d", sent, limit)
+	}
+	held.close()
+
+	token, _ = s.connection(id, "PUBLISHER", map[string]any{"kurentoOptions": map[string]any{"videoMaxRecvBandwidth": 0}})
+	free := openPage(t, "free")
+	free.join(token, "")
+	free.publish(noise)
+	eventually(t, 100*time.Second, "a connection without a limit goes beyond 1.2 Mbit/s", func() error {
+		rate(free, &last)
+		return want(last.Video.Target > 1.2*limit, "target %.0f bit/s", last.Video.Target)
+	})
+	t.Logf("unlimited: target %.0f bit/s", last.Video.Target)
 	s.healthy()
 }
 

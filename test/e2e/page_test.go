@@ -115,13 +115,15 @@ func (p *page) join(token, data string) joined {
 	return j
 }
 
-// publication is a publish as the page saw it: First is when the first packet
-// of media left, Last when the library was told to unpublish, ms since 1970;
-// Frames is how many frames of video left in between.
+// publication is a publish as the page saw it, in ms since 1970: media began to
+// leave between Before and First and ceased to between Last and After. Frames is
+// how many frames of video left.
 type publication struct {
 	StreamID string `json:"streamId"`
+	Before   float64
 	First    float64
 	Last     float64
+	After    float64
 	Frames   float64
 }
 

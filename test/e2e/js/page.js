@@ -87,7 +87,8 @@
   // publish offers fake devices and resolves when the library says so. While it
   // waits it notes when the first packet of media really left the page.
   async function publish(options = {}) {
-    const { loopback, ...properties } = options;
+    const { loopback, noise, ...properties } = options;
+    if (noise) properties.videoSource = noiseTrack();
     publisher = await ov.initPublisherAsync(undefined, {
       publishAudio: true,
       publishVideo: true,
@@ -109,7 +110,6 @@
     const video = newVideo(!loopback); // sound that is not played is not decoded
     publisher.addVideoElement(video);
     delete sent.first;
-    delete sent.last;
     const own = publisher;
     const watch = { over: false };
     const firstPacket = noteFirstPacket(own, watch);
@@ -128,32 +128,62 @@
         connectionId: session.connection.connectionId,
       });
     }
-    return { streamId: id, first: sent.first };
+    return { streamId: id, before: sent.before, first: sent.first };
   }
 
+  // noiseTrack is a picture that no encoder can make small: it takes whatever
+  // bitrate it may have.
+  function noiseTrack() {
+    const canvas = document.createElement('canvas');
+    canvas.width = 640;
+    canvas.height = 480;
+    const context = canvas.getContext('2d');
+    const image = context.createImageData(640, 480);
+    const words = new Uint32Array(image.data.buffer);
+    let state = 1;
+    setInterval(() => {
+      for (let i = 0; i < words.length; i++) {
+        state ^= state << 13;
+        state ^= state >>> 17;
+        state ^= state << 5;
+        words[i] = state | 0xff000000;
+      }
+      context.putImageData(image, 0, 0);
+    }, 50);
+    return canvas.captureStream(20).getVideoTracks()[0];
+  }
+
+  // noteFirstPacket brackets the moment at which media began to leave: it had
+  // not at sent.before, it had at sent.first. On a busy machine they are apart.
   async function noteFirstPacket(own, watch) {
+    let before = Date.now();
     const deadline = Date.now() + 30000;
     while (!watch.over) {
       if (Date.now() > deadline) throw new Error('no media packet left the page in 30 s');
       const pc = own.stream.webRtcPeer && own.stream.webRtcPeer.pc;
       if (pc) {
         for (const report of (await pc.getStats()).values()) {
-          if (report.type === 'outbound-rtp' && report.packetsSent > 0 && !sent.first) sent.first = report.timestamp;
+          if (report.type !== 'outbound-rtp') continue;
+          if (report.packetsSent > 0) sent.first ??= report.timestamp;
+          else before = report.timestamp;
         }
-        if (sent.first) return;
+        if (sent.first) {
+          sent.before = Math.min(before, sent.first);
+          return;
+        }
       }
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }
 
-  // unpublish tells the last moment at which media left: the library closes
-  // the peer connection as it sends the request.
+  // unpublish brackets the moment at which media ceased to leave: the library
+  // closes the peer connection some time between the call and its end.
   async function unpublish() {
     const id = publisher.stream.streamId;
     const report = await outbound();
     const last = Date.now();
     await session.unpublish(publisher);
-    return { streamId: id, first: sent.first, last, frames: report.video ? report.video.frames : 0 };
+    return { streamId: id, before: sent.before, first: sent.first, last, after: Date.now(), frames: report.video ? report.video.frames : 0 };
   }
 
   async function outbound() {
