@@ -165,13 +165,12 @@ func (s *socket) read() {
 			continue
 		}
 		tooMany = 0
-		switch {
-		case bad == nil:
-			unparsable = 0
-		case bad.Code == jsonrpc.CodeParse:
+		if bad != nil && bad.Code == jsonrpc.CodeParse {
 			unparsable++
-			fallthrough
-		default:
+		} else {
+			unparsable = 0
+		}
+		if bad != nil {
 			s.write(jsonrpc.Failure(nil, bad))
 			if unparsable >= unparsableInRow {
 				s.conn.Close(jsonrpc.ClosePolicy, "not JSON")
