@@ -34,6 +34,15 @@ type Config struct {
 	Loopback bool
 	// ICETCP adds a TCP listener on the media port (RFC 6544, passive).
 	ICETCP bool
+	// STUNPort is a second UDP port, on the same addresses, that answers plain
+	// STUN requests and nothing else. 0 picks a free one, a negative number opens
+	// none; one that is taken is replaced by a free one, with a warning.
+	//
+	// The media port answers them too, but its address must not be given to
+	// browsers as a STUN server: Chromium takes every datagram from its STUN
+	// server's address for an answer of that server and swallows it, so that the
+	// peer would never connect by UDP.
+	STUNPort int
 	// Log gets what goes wrong; nil is silent.
 	Log *slog.Logger
 }
@@ -57,6 +66,10 @@ type Engine struct {
 	media    *webrtc.MediaEngine
 	registry *interceptor.Registry
 	counters counters
+	stunRate *perSource
+	stunPort int
+	stun     []*socket
+	stunWG   sync.WaitGroup
 
 	mu     sync.Mutex // leaf: peers, closed
 	peers  map[*Peer]struct{}
@@ -92,8 +105,44 @@ func NewEngine(cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e.serve(b)
+	if cfg.STUNPort >= 0 {
+		if err := e.serveSTUN(cfg.STUNPort); err != nil {
+			e.Close()
+			return nil, err
+		}
+	}
 	return e, nil
 }
+
+// serveSTUN opens the sockets that answer STUN only.
+func (e *Engine) serveSTUN(port int) error {
+	b, err := bindPort(e.addrs, port, false, true)
+	if err != nil && port != 0 {
+		e.log.Warn("STUN port is taken, using a free one", "port", port, "err", err)
+		b, err = bindPort(e.addrs, 0, false, true)
+	}
+	if err != nil {
+		return fmt.Errorf("open STUN port: %w", err)
+	}
+	e.stunPort = b.port
+	for _, conn := range b.udp {
+		s := newSocket(conn, &e.counters, e.stunRate)
+		e.stun = append(e.stun, s)
+		e.stunWG.Go(func() {
+			buf := make([]byte, MaxDatagram+1)
+			for {
+				if _, _, err := s.ReadFromAddrPort(buf); err != nil {
+					return
+				}
+			}
+		})
+	}
+	return nil
+}
+
+// STUNPort is the number of the port that answers STUN only, the one to name to
+// browsers; 0 when there is none.
+func (e *Engine) STUNPort() int { return e.stunPort }
 
 // prepare makes what needs no socket.
 func (e *Engine) prepare() error {
@@ -120,10 +169,10 @@ func (e *Engine) prepare() error {
 
 func (e *Engine) serve(b *bound) {
 	e.port = b.port
-	rate := &perSource{limit: stunPerSecond}
+	e.stunRate = &perSource{limit: stunPerSecond}
 	var muxes []ice.UDPMux
 	for _, conn := range b.udp {
-		s := newSocket(conn, &e.counters, rate)
+		s := newSocket(conn, &e.counters, e.stunRate)
 		e.sockets = append(e.sockets, s)
 		addr := netip.MustParseAddrPort(conn.LocalAddr().String()).Addr().Unmap()
 		e.addrs = append(e.addrs, addr)
@@ -178,6 +227,10 @@ func (e *Engine) Close() error {
 		errs = append(errs, ignoreClosed(e.tcp.Close()))
 	}
 	errs = append(errs, ignoreClosed(e.udp.Close()))
+	for _, s := range e.stun {
+		errs = append(errs, ignoreClosed(s.Close()))
+	}
+	e.stunWG.Wait()
 	return errors.Join(errs...)
 }
 

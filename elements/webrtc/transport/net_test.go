@@ -26,9 +26,9 @@ func code(err error) int {
 }
 
 // dial opens a UDP socket to the media port.
-func dial(t *testing.T, e *Engine) *net.UDPConn {
+func dial(t *testing.T, from net.IP, port int) *net.UDPConn {
 	t.Helper()
-	c, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: e.Port()})
+	c, err := net.DialUDP("udp4", &net.UDPAddr{IP: from}, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -53,7 +53,24 @@ func ask(t *testing.T, c *net.UDPConn, b []byte, wait time.Duration) []byte {
 
 func TestSTUNResponder(t *testing.T) {
 	e := newEngine(t, nil)
-	c := dial(t, e)
+	if e.STUNPort() == 0 || e.STUNPort() == e.Port() {
+		t.Fatalf("STUN port %d beside media port %d", e.STUNPort(), e.Port())
+	}
+	// Each from an address of its own, because the rate is per source.
+	t.Run("media port", func(t *testing.T) { responds(t, e, net.IPv4(127, 0, 0, 2), e.Port()) })
+	t.Run("STUN port", func(t *testing.T) { responds(t, e, net.IPv4(127, 0, 0, 3), e.STUNPort()) })
+	taken, err := NewEngine(Config{ListenIPs: e.Addrs(), STUNPort: e.STUNPort()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	if p := taken.STUNPort(); p == 0 || p == e.STUNPort() {
+		t.Errorf("the taken STUN port %d was replaced by %d", e.STUNPort(), p)
+	}
+}
+
+func responds(t *testing.T, e *Engine, from net.IP, port int) {
+	c := dial(t, from, port)
 	m := stun.MustBuild(stun.TransactionID, stun.BindingRequest)
 	got := ask(t, c, m.Raw, 5*time.Second)
 	reply := &stun.Message{Raw: got}
@@ -76,12 +93,13 @@ func TestSTUNResponder(t *testing.T) {
 	if got := ask(t, c, check.Raw, 50*time.Millisecond); got != nil {
 		t.Errorf("a check was answered: % x", got)
 	}
-	for range 3 * stunPerSecond {
+	before := e.Counters().STUNRefused
+	for range 4 * stunPerSecond { // within two seconds at most
 		if _, err := c.Write(m.Raw); err != nil {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, "the rate holds", func() bool { return e.Counters().STUNRefused >= stunPerSecond })
+	eventually(t, "the rate holds", func() bool { return e.Counters().STUNRefused >= before+stunPerSecond })
 }
 
 // TestSTUNPrivate tests the codec against the library, IPv6 too.
@@ -115,7 +133,7 @@ func TestSTUNPrivate(t *testing.T) {
 
 func TestDatagrams(t *testing.T) {
 	e := newEngine(t, nil)
-	c := dial(t, e)
+	c := dial(t, net.IPv4(127, 0, 0, 1), e.Port())
 	if _, err := c.Write(append([]byte{0x80}, make([]byte, MaxDatagram)...)); err != nil {
 		t.Fatal(err)
 	}
