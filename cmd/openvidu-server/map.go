@@ -38,14 +38,15 @@ func (s *server) greeting() string {
 	return line
 }
 
-// ownICE is the STUN responder on the media port, under the address that browsers
-// know.
+// ownICE is our STUN responder, under the address that browsers know. It is not
+// the media port's: Chromium would swallow the media that comes from there
+// (transport.Config.STUNPort).
 func (s *server) ownICE() []openvidu.ICEServer {
 	host := s.cfg.PublicHost()
 	if len(s.cfg.AnnouncedIP) > 0 {
 		host = s.cfg.AnnouncedIP[0]
 	}
-	return []openvidu.ICEServer{{URL: "stun:" + net.JoinHostPort(host, strconv.Itoa(s.node.Engine.Port()))}}
+	return []openvidu.ICEServer{{URL: "stun:" + net.JoinHostPort(host, strconv.Itoa(s.node.Engine.STUNPort()))}}
 }
 
 // turnLife is how long credentials made from a staticAuthSecret are valid.
