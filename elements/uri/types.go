@@ -49,6 +49,9 @@ func Types(d Deps) []elements.Type {
 // MediaProfile is Kurento's MediaProfileSpecType.
 type MediaProfile string
 
+// KurentoType is the enumeration's name in the protocol.
+func (MediaProfile) KurentoType() string { return "MediaProfileSpecType" }
+
 // Values implements the enumeration.
 func (MediaProfile) Values() []string {
 	return []string{
