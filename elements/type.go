@@ -126,6 +126,7 @@ func PlainEvent[V any](name string) Member {
 	return m
 }
 
+// String describes the member for logs and test failures.
 func (m Member) String() string {
 	return fmt.Sprintf("%s(%v) %v", m.Name, m.params, m.result)
 }
