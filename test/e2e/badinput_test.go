@@ -213,48 +213,46 @@ func attackHTTP(t *testing.T, s *server, g *garbage) {
 // attackSignalling sends frames on sockets of strangers and of participants of
 // another session, whose frames reach deeper.
 func attackSignalling(t *testing.T, s *server, g *garbage) {
-	const perSocket = 40 // within the rate that is served
-	var tokens []string
 	own := s.session(map[string]any{"customSessionId": "attackers"})
-	for range badFrames / perSocket / 2 {
-		token, _ := s.connection(own, "MODERATOR", nil)
-		tokens = append(tokens, token)
-	}
 	address := fmt.Sprintf("wss://localhost:%d/openvidu", s.ports.HTTPS)
-	sent, closed := 0, 0
-	for socket := 0; sent < badFrames; socket++ {
+	dealt, closed, joined := 0, 0, 0
+	for socket := 0; dealt < badFrames; socket++ {
 		var opening []any
-		if socket%2 == 0 && len(tokens) > 0 {
-			opening = append(opening, map[string]any{"jsonrpc": "2.0", "id": 0, "method": "joinRoom", "params": joinParams(own, tokens[0])})
-			tokens = tokens[1:]
+		if socket%2 == 0 {
+			token, _ := s.connection(own, "MODERATOR", nil)
+			opening = append(opening, map[string]any{"jsonrpc": "2.0", "id": 0, "method": "joinRoom", "params": joinParams(own, token)})
+			joined++
 		}
-		n, wasClosed := volley(t, address, opening, func() (int, []byte) { return g.signalling() }, min(perSocket, badFrames-sent))
-		sent += n
-		if wasClosed {
+		if volley(t, address, opening, g.signalling) {
+			dealt += perSocket
+		} else {
 			closed++
 		}
 	}
-	t.Logf("%d frames sent; the server closed %d sockets", sent, closed)
+	t.Logf("%d frames on %d sockets, %d of them of participants, dealt with; %d sockets closed by the server on the way", dealt, dealt/perSocket, joined, closed)
 }
 
 func attackKMS(t *testing.T, s *server, g *garbage) {
-	const perSocket = 40
 	address := fmt.Sprintf("ws://127.0.0.1:%d/kurento", s.ports.KMS)
-	sent, closed := 0, 0
-	for sent < badFrames {
-		n, wasClosed := volley(t, address, nil, func() (int, []byte) { return g.kms() }, min(perSocket, badFrames-sent))
-		sent += n
-		if wasClosed {
+	dealt, closed := 0, 0
+	for dealt < badFrames {
+		if volley(t, address, nil, g.kms) {
+			dealt += perSocket
+		} else {
 			closed++
 		}
 	}
-	t.Logf("%d frames sent; the server closed %d sockets", sent, closed)
+	t.Logf("%d frames on %d sockets dealt with; %d sockets closed by the server on the way", dealt, dealt/perSocket, closed)
 }
 
-// volley opens a socket, sends n frames and then a ping, and reads until the
-// ping is answered or the server has closed the socket. So when it returns, the
-// server has dealt with every frame. It returns how many frames it could send.
-func volley(t *testing.T, address string, opening []any, frame func() (int, []byte), n int) (sent int, closed bool) {
+// perSocket frames go over one socket: within the rate that is served, and few
+// enough that many sockets see no frame that closes them.
+const perSocket = 20
+
+// volley opens a socket, sends its frames and then a ping, and reads until the
+// ping is answered or the server has closed the socket, as it may. It says
+// whether the ping was answered: then the server has dealt with every frame.
+func volley(t *testing.T, address string, opening []any, frame func() (int, []byte)) bool {
 	t.Helper()
 	dialer := websocket.Dialer{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, HandshakeTimeout: 20 * time.Second}
 	conn, _, err := dialer.Dial(address, nil)
@@ -271,11 +269,11 @@ func volley(t *testing.T, address string, opening []any, frame func() (int, []by
 				if !errors.As(err, &shut) && !strings.Contains(err.Error(), "reset") && !strings.Contains(err.Error(), "EOF") {
 					t.Errorf("read from %s: %v", address, err)
 				}
-				done <- true
+				done <- false
 				return
 			}
 			if bytes.Contains(data, []byte(`"pong"`)) && bytes.Contains(data, []byte("987654")) {
-				done <- false
+				done <- true
 				return
 			}
 		}
@@ -283,9 +281,8 @@ func volley(t *testing.T, address string, opening []any, frame func() (int, []by
 	for _, m := range opening {
 		_ = conn.WriteJSON(m)
 	}
-	for sent < n {
+	for range perSocket {
 		kind, data := frame()
-		sent++
 		if err := conn.WriteMessage(kind, data); err != nil {
 			break
 		}
@@ -294,11 +291,12 @@ func volley(t *testing.T, address string, opening []any, frame func() (int, []by
 	deadline := time.NewTimer(callDeadline)
 	defer deadline.Stop()
 	select {
-	case closed = <-done:
+	case answered := <-done:
+		return answered
 	case <-deadline.C:
-		t.Fatalf("%s neither answers a ping nor closes after %d bad frames", address, sent)
+		t.Fatalf("%s neither answers a ping nor closes after bad frames", address)
+		return false
 	}
-	return sent, closed
 }
 
 // names are ids of objects that exist and must not be touched.

@@ -45,6 +45,8 @@ type shown struct {
 	Deviation float64
 	Checksum  float64
 	Muted     bool
+	Ended     bool
+	Duration  float64
 }
 
 func (f face) video(selector string) (s shown) {
@@ -64,7 +66,8 @@ func (f face) video(selector string) (s shown) {
 		}
 		const n = data.length / 4;
 		return { frames: video.getVideoPlaybackQuality().totalVideoFrames, time: video.currentTime, width: video.videoWidth,
-			deviation: Math.sqrt(Math.max(0, squares / n - (sum / n) ** 2)), checksum, muted: video.muted };
+			deviation: Math.sqrt(Math.max(0, squares / n - (sum / n) ** 2)), checksum,
+			muted: video.muted, ended: video.ended, duration: video.duration };
 	})()`, &s)
 	return s
 }
@@ -186,10 +189,18 @@ func TestPage(t *testing.T) {
 		t.Errorf("%v recorded streams to play, want 2", streams)
 	}
 	desk.ask(`document.querySelector('[data-testid="recording-play"]').click()`, nil)
-	desk.moves(`[data-testid="recording-player"]`)
+	const player = `[data-testid="recording-player"]`
+	first := desk.video(player)
+	eventually(t, 100*time.Second, "the recording plays to its end", func() error {
+		now := desk.video(player)
+		if first.Width == 0 {
+			first = now
+		}
+		return want(now.Ended && now.Deviation >= aliveDeviation && now.Frames >= aliveFrames && now.Checksum != first.Checksum,
+			"first %+v, now %+v", first, now)
+	})
 	desk.shoot("page-recordings")
-	var length float64
-	if desk.ask(`document.querySelector('[data-testid="recording-player"]').duration`, &length); length < 3.5 || length > 60 {
+	if length := desk.video(player).Duration; length < 3.5 || length > 60 {
 		t.Errorf("the player shows a length of %v s, 4 were recorded", length)
 	}
 	var zip string

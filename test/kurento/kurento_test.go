@@ -18,10 +18,14 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func newNode(t *testing.T) *medianode.Node {
+func newNode(t *testing.T) *medianode.Node { n, _ := newNodeAt(t); return n }
+
+// newNodeAt also gives the folder that files may be written to.
+func newNodeAt(t *testing.T) (*medianode.Node, string) {
 	t.Helper()
+	files := t.TempDir()
 	n, err := medianode.New(medianode.Config{
-		Loopback: true, FileRoots: []string{t.TempDir(), "/media"}, Log: slog.New(slog.DiscardHandler),
+		Loopback: true, FileRoots: []string{files, "/media"}, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -31,7 +35,7 @@ func newNode(t *testing.T) *medianode.Node {
 			t.Error(err)
 		}
 	})
-	return n
+	return n, files
 }
 
 func TestGolden(t *testing.T) {

@@ -1,0 +1,66 @@
+// Two WebRtcEndpoints and a recorder, driven by the unmodified npm
+// kurento-client 7.3.0: offer and answer between the two, candidates both ways,
+// until the endpoints are connected.
+// Usage: node node-endpoints.js <directory with node_modules> <ws url> <folder for files>
+'use strict';
+const path = require('path');
+const assert = require('assert');
+const [dir, url, files] = process.argv.slice(2);
+const kurento = require(path.join(path.resolve(dir), 'node_modules', 'kurento-client'));
+const ok = (what) => console.log('ok ' + what);
+process.on('unhandledRejection', (e) => { console.error('unhandled', e); process.exit(1); });
+setTimeout(() => { console.error('too slow'); process.exit(1); }, 30000).unref();
+
+async function main() {
+  const client = await kurento(url);
+  const pipeline = await client.create('MediaPipeline');
+  const a = await pipeline.create('WebRtcEndpoint');
+  const b = await pipeline.create('WebRtcEndpoint', { recvonly: false });
+  ok('create');
+  const trickle = (from, to) => from.on('IceCandidateFound', (e) => {
+    assert.strictEqual(e.type, 'IceCandidateFound');
+    to.addIceCandidate(kurento.getComplexType('IceCandidate')(e.candidate), (err) => {
+      if (err) { console.error('addIceCandidate', err); process.exit(1); }
+    });
+  });
+  trickle(a, b);
+  trickle(b, a);
+  const connected = (e) => new Promise((resolve) => e.on('ConnectionStateChanged', (ev) => ev.newState === 'CONNECTED' && resolve()));
+  const gathered = (e) => new Promise((resolve) => e.on('IceGatheringDone', resolve));
+  const waits = [connected(a), connected(b), gathered(a), gathered(b)];
+  await a.getName(); // the subscriptions are made
+  await b.getName();
+  const offer = await a.generateOffer();
+  assert.match(offer, /^v=0/);
+  const answer = await b.processOffer(offer);
+  assert.match(answer, /^v=0/);
+  await a.processAnswer(answer);
+  ok('offer and answer');
+  await a.gatherCandidates();
+  await b.gatherCandidates();
+  await Promise.all(waits);
+  ok('gathered, connected');
+  assert.strictEqual(await a.getConnectionState(), 'CONNECTED');
+  assert.match(await a.getLocalSessionDescriptor(), /a=candidate/);
+  assert.ok((await a.getICECandidatePairs()).length >= 1);
+  await a.setMaxVideoRecvBandwidth(500);
+  assert.strictEqual(await a.getMaxVideoRecvBandwidth(), 500);
+  assert.strictEqual((await a.getStats())[a.id].type, 'endpoint');
+  ok('getters');
+
+  const recorder = await pipeline.create('RecorderEndpoint', { uri: 'file://' + files + '/one.webm', mediaProfile: 'WEBM' });
+  const states = [];
+  recorder.on('UriEndpointStateChanged', (e) => states.push(e.state));
+  await b.connect(recorder);
+  await recorder.record();
+  assert.strictEqual(await recorder.getState(), 'START');
+  await recorder.stopAndWait();
+  assert.strictEqual(await recorder.getState(), 'STOP');
+  assert.match(await recorder.getUri(), /one\.webm$/);
+  assert.strictEqual(states[0], 'START');
+  ok('recorder');
+  await pipeline.release();
+  client.close();
+  console.log('done');
+}
+main().then(() => process.exit(0), (e) => { console.error(e); process.exit(1); });
