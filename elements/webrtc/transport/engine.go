@@ -71,8 +71,9 @@ type Engine struct {
 	stun     []*socket
 	stunWG   sync.WaitGroup
 
-	mu     sync.Mutex // leaf: peers, closed
+	mu     sync.Mutex // leaf: peers, offers, closed
 	peers  map[*Peer]struct{}
+	offers map[string]*Peer // by the ICE user fragment of our open offers
 	closed bool
 }
 
@@ -80,7 +81,7 @@ type Engine struct {
 // one TCP listener per address, all with the same number. What it had bound is
 // closed when it fails.
 func NewEngine(cfg Config) (*Engine, error) {
-	e := &Engine{cfg: cfg, log: cfg.Log, peers: map[*Peer]struct{}{}, announced: map[netip.Addr]bool{}}
+	e := &Engine{cfg: cfg, log: cfg.Log, peers: map[*Peer]struct{}{}, offers: map[string]*Peer{}, announced: map[netip.Addr]bool{}}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -129,6 +130,7 @@ func (e *Engine) serveSTUN(port int) error {
 		s := newSocket(conn, &e.counters, e.stunRate)
 		e.stun = append(e.stun, s)
 		e.stunWG.Go(func() {
+			defer guard(e.log, "transport.stun", nil)
 			buf := make([]byte, MaxDatagram+1)
 			for {
 				if _, _, err := s.ReadFromAddrPort(buf); err != nil {
@@ -255,4 +257,30 @@ func (e *Engine) remove(p *Peer) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.peers, p)
+	for ufrag, of := range e.offers {
+		if of == p {
+			delete(e.offers, ufrag)
+		}
+	}
+}
+
+// announces tells whether a candidate's address is for the world to know: with
+// announced addresses, only those are.
+func (e *Engine) announces(address string) bool {
+	a, err := netip.ParseAddr(address)
+	return len(e.announced) == 0 || err == nil && e.announced[a.Unmap()]
+}
+
+// offered remembers the user fragment of an offer of ours.
+func (e *Engine) offered(ufrag string, p *Peer) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.offers[ufrag] = p
+}
+
+// isOurs tells whether a remote description is an offer of this Engine.
+func (e *Engine) isOurs(ufrag string) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.offers[ufrag] != nil
 }

@@ -159,8 +159,10 @@ func newRegistry(log *slog.Logger) (*interceptor.Registry, error) {
 
 // newConnection makes the library's object for one negotiation. active is true
 // when the remote end insists on being the DTLS server; otherwise we are, for
-// the server picks the SRTP profile and ours prefers AES-128-GCM.
-func (e *Engine) newConnection(active, tcp, data bool) (*webrtc.PeerConnection, error) {
+// the server picks the SRTP profile and ours prefers AES-128-GCM. private gives
+// the connection sockets of its own: two ends on one socket cannot be told apart
+// by their address, as happens when one Peer of an Engine answers another.
+func (e *Engine) newConnection(active, tcp, data, private bool) (*webrtc.PeerConnection, error) {
 	s := webrtc.SettingEngine{LoggerFactory: pionLog{e.log}}
 	role := webrtc.DTLSRoleServer
 	if active {
@@ -173,9 +175,11 @@ func (e *Engine) newConnection(active, tcp, data bool) (*webrtc.PeerConnection, 
 	s.SetDTLSConnectContextMaker(func() (context.Context, func()) {
 		return context.WithTimeout(context.Background(), dtlsTimeout)
 	})
-	s.SetICEUDPMux(e.udp)
 	networks := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
-	if tcp && e.tcp != nil {
+	if !private {
+		s.SetICEUDPMux(e.udp)
+	}
+	if tcp && e.tcp != nil && !private {
 		s.SetICETCPMux(e.tcp)
 		networks = append(networks, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6)
 	}

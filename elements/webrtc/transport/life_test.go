@@ -194,3 +194,77 @@ func TestOfferShapes(t *testing.T) {
 		}
 	}
 }
+
+// TestPair lets two Peers of one Engine talk to each other.
+func TestPair(t *testing.T) {
+	e := newEngine(t, nil)
+	var heards [2]*heard
+	var peers [2]*Peer
+	for i := range peers {
+		heards[i] = &heard{}
+		var err error
+		if peers[i], err = e.NewPeer(PeerConfig{Epoch: time.Now(), Handler: heards[i].handler()}); err != nil {
+			t.Fatal(err)
+		}
+		defer peers[i].Close()
+	}
+	offer, err := peers[0].Offer(OfferOptions{Audio: true, Video: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := peers[1].Answer(offer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := peers[0].SetAnswer(answer); err != nil {
+		t.Fatal(err)
+	}
+	for i, p := range peers {
+		if err := p.Gather(); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "gathering done", func() bool { return read(heards[i], func(h *heard) bool { return h.done }) })
+		for _, c := range read(heards[i], func(h *heard) []Candidate { return h.candidates }) {
+			if err := peers[1-i].AddCandidate(c); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	eventually(t, "both connected", func() bool { return peers[0].Connected() && peers[1].Connected() })
+
+	// A publisher's media goes through both to a subscriber.
+	pub, sub := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8), newSubscriber(t, e, webrtctest.Options{})
+	link(t, graph(pub.peer), peers[0], true)
+	link(t, graph(peers[1]), sub.peer, true)
+	stream(t, "media through the pair", pub, func() bool { return true }, func() bool {
+		return len(sub.Packets(videoKind)) > 10 && len(sub.Packets(audioKind)) > 10
+	})
+}
+
+// TestPanic lets a Handler fail: its connection ends and says so, another goes on.
+func TestPanic(t *testing.T) {
+	e := newEngine(t, nil)
+	other := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8)
+	c := &client{Browser: webrtctest.New(t, webrtctest.Options{}), heard: &heard{}}
+	h := c.handler()
+	connected := h.Connected
+	h.Connected = func(up bool) {
+		connected(up)
+		if up {
+			panic("a bug of ours")
+		}
+	}
+	var err error
+	if c.peer, err = e.NewPeer(PeerConfig{Epoch: time.Now(), Handler: h}); err != nil {
+		t.Fatal(err)
+	}
+	defer c.peer.Close()
+	c.Receive()
+	c.negotiate()
+	eventually(t, "the end is told", func() bool {
+		return read(c.heard, func(h *heard) bool { return slices.Equal(h.up, []bool{true, false}) })
+	})
+	if n := e.Counters().Panics; n != 1 || c.peer.Connected() || !other.peer.Connected() {
+		t.Errorf("%d panics; this one connected %v, the other %v", n, c.peer.Connected(), other.peer.Connected())
+	}
+}

@@ -3,7 +3,6 @@ package transport
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"strings"
 
 	"github.com/pion/webrtc/v4"
@@ -41,7 +40,8 @@ func (p *Peer) Answer(offer string) (answer string, err error) {
 	plan := planOffer(d, p.cfg.DataChannels)
 	var pc *webrtc.PeerConnection
 	if len(plan.use) > 0 {
-		if pc, err = p.connect(plan.active); err != nil {
+		ufrag, _, _ := plan.security()
+		if pc, err = p.connect(plan.active, p.engine.isOurs(ufrag)); err != nil {
 			return "", fmt.Errorf("answer offer: %w: %w", kerr.SDPProcessOfferError, err)
 		}
 	}
@@ -123,7 +123,7 @@ func (p *Peer) Offer(o OfferOptions) (offer string, err error) {
 	if p.stage != fresh {
 		return "", alreadyNegotiated()
 	}
-	pc, err := p.connect(false)
+	pc, err := p.connect(false, false)
 	if err != nil {
 		return "", fmt.Errorf("make offer: %w: %w", kerr.SDPGenerateOfferError, err)
 	}
@@ -134,6 +134,9 @@ func (p *Peer) Offer(o OfferOptions) (offer string, err error) {
 		return "", fmt.Errorf("make offer: %w: %w", kerr.SDPGenerateOfferError, err)
 	}
 	p.stage, p.local, p.offered = haveOffer, local, len(local.sections)
+	if ufrag, ok := local.sections[0].attr("ice-ufrag"); ok {
+		p.engine.offered(ufrag, p)
+	}
 	return local.text(nil), nil
 }
 
@@ -345,17 +348,13 @@ func (p *Peer) tell() {
 
 // foundCandidate hears of our candidates from the library; nil is the end.
 func (p *Peer) foundCandidate(c *webrtc.ICECandidate) {
-	if c != nil && len(p.engine.announced) > 0 {
-		if a, err := netip.ParseAddr(c.Address); err != nil || !p.engine.announced[a.Unmap()] {
-			return // the world sees the announced address only
-		}
-	}
 	p.post(func() {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		if c == nil {
+		switch {
+		case c == nil:
 			p.gathered = true
-		} else {
+		case p.private || p.engine.announces(c.Address):
 			p.found = append(p.found, p.place(c.ToJSON().Candidate))
 		}
 		p.tell()
@@ -379,11 +378,12 @@ func (p *Peer) place(text string) Candidate {
 
 // connect makes the library's object and listens to it. Its callbacks may come
 // under its own locks: they only post.
-func (p *Peer) connect(active bool) (*webrtc.PeerConnection, error) {
-	pc, err := p.engine.newConnection(active, !p.noTCP.Load(), p.cfg.DataChannels)
+func (p *Peer) connect(active, private bool) (*webrtc.PeerConnection, error) {
+	pc, err := p.engine.newConnection(active, !p.noTCP.Load(), p.cfg.DataChannels, private)
 	if err != nil {
 		return nil, err
 	}
+	p.private = private
 	pc.OnICECandidate(p.foundCandidate)
 	pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { p.track(pc, t, r) })
 	pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) {

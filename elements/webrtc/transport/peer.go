@@ -78,6 +78,7 @@ type Peer struct {
 	told      int  // how many of found the Handler knows
 	gathered  bool
 	toldDone  bool
+	private   bool // the connection has sockets of its own
 	pair      *CandidatePair
 	iceState  ICEState
 	heldICE   bool // connected, but not told before the pair is
@@ -189,7 +190,6 @@ func (p *Peer) wake() {
 // run delivers the Handler's calls and does the periodic RTCP.
 func (p *Peer) run() {
 	defer close(p.ended)
-	defer guard(p.log, "transport.peer", p.panicked)
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	flow := mediaFlow{}
@@ -200,13 +200,20 @@ func (p *Peer) run() {
 		case <-p.events:
 			p.deliver()
 		case now := <-tick.C:
-			p.report(now)
+			p.safely(func() { p.report(now) })
 		}
-		p.askKeyFrames()
+		p.safely(p.askKeyFrames)
 		if on, changed := flow.update(p.lastRTCP.Load(), time.Since(p.start)); changed && p.cfg.MediaFlowing != nil {
-			p.cfg.MediaFlowing(on)
+			p.safely(func() { p.cfg.MediaFlowing(on) })
 		}
 	}
+}
+
+// safely runs one step of run: a panic ends the connection, and run goes on to
+// tell that it ended.
+func (p *Peer) safely(f func()) {
+	defer guard(p.log, "transport.peer", p.panicked)
+	f()
 }
 
 func (p *Peer) deliver() {
@@ -223,7 +230,7 @@ func (p *Peer) deliver() {
 			case <-p.done:
 				return
 			default:
-				f()
+				p.safely(f)
 			}
 		}
 	}

@@ -18,6 +18,8 @@ const (
 	stragglers = 300 * time.Millisecond
 	// keyRetry is how often a Sender that waits for a keyframe asks again.
 	keyRetry = 500 * time.Millisecond
+	// maxReports is how often a Sender tells of codecs that it cannot send.
+	maxReports = 8
 )
 
 // Sender sends one kind of media to a peer. It is an Input: packets come pushed,
@@ -46,6 +48,7 @@ type Sender struct {
 	source   *pipeline.Format // of the latest packet
 	use      *sendCodec       // for source; nil when not negotiated
 	reported *pipeline.Format
+	reports  int
 	changed  bool // the next packet is from another source
 	from     uint32
 	left     uint32    // SSRC of the source before
@@ -187,10 +190,11 @@ func (s *Sender) writeLocked(p *pipeline.Packet) verdict {
 	}
 	if s.use == nil {
 		s.stats.dropped++
-		if s.reported == p.Format {
+		if s.reported == p.Format || s.reports == maxReports {
 			return dropped
 		}
 		s.reported = p.Format
+		s.reports++
 		return wrongCodec
 	}
 	if s.changed || p.Header.SSRC != s.from {
