@@ -127,7 +127,6 @@ type peer struct {
 	finished bool
 	replaced bool
 	got      []*Notification
-	unsent   [][]byte
 }
 
 func (p *peer) Notify(n *Notification) {
