@@ -141,7 +141,7 @@ func TestDecode(t *testing.T) {
 
 // TestRegistration refuses descriptions that could not work.
 func TestRegistration(t *testing.T) {
-	type private struct{ x int }
+	type private struct{ X int } // no json name
 	base := elements.Types()
 	cases := map[string]elements.Type{
 		"registered twice":            {Name: "MediaObject"},

@@ -307,7 +307,6 @@ func TestSessionExpires(t *testing.T) {
 			}
 			return string(b)
 		}
-		const session = "s-1"
 		a := s.Pipe()
 		talk(a, `{"jsonrpc":"2.0","id":1,"method":"create","params":{"type":"MediaPipeline","sessionId":"s-1"}}`)
 		time.Sleep(time.Hour) // bound: lives without a word

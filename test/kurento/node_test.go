@@ -1,26 +1,99 @@
 package kurento_test
 
 import (
+	"bufio"
+	"net"
+	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 )
 
-// TestNodeEndpoints runs the unmodified npm kurento-client. KURENTO_CLIENT_DIR
-// names a directory whose node_modules holds it.
-func TestNodeEndpoints(t *testing.T) {
-	dir := os.Getenv("KURENTO_CLIENT_DIR")
-	if dir == "" {
-		t.Skip("KURENTO_CLIENT_DIR is not set")
+// install puts the client into js/node_modules, once.
+var install = sync.OnceValue(func() error {
+	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+	cmd.Dir = "js"
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return &installError{string(out), err}
+	}
+	return nil
+})
+
+type installError struct {
+	out string
+	err error
+}
+
+func (e *installError) Error() string { return e.err.Error() + "\n" + e.out }
+
+// runNode runs a script of js on the unmodified client against a fresh node. It
+// passes when the script's last line is "done". A line "cut" breaks all sockets.
+func runNode(t *testing.T, script string) {
+	for _, tool := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed", tool)
+		}
+	}
+	if err := install(); err != nil {
+		t.Fatalf("install the client: %v", err)
 	}
 	n, files := newNodeAt(t)
-	h := httptest.NewServer(n.Server)
+	cuts := &cutter{}
+	h := httptest.NewUnstartedServer(n.Server)
+	h.Config.ConnState = cuts.note
+	h.Start()
 	defer h.Close()
-	out, err := exec.Command("node", "testdata/node-endpoints.js", dir, "ws"+strings.TrimPrefix(h.URL, "http")+"/kurento", files).CombinedOutput()
-	t.Logf("%s", out)
-	if err != nil || !strings.HasSuffix(string(out), "done\n") {
-		t.Fatalf("client ended with %v before it was done", err)
+	cmd := exec.Command("node", script, "ws"+strings.TrimPrefix(h.URL, "http")+"/kurento", files)
+	cmd.Dir = "js"
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
+	cmd.Stderr = cmd.Stdout
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		last = lines.Text()
+		t.Log(last)
+		if last == "cut" {
+			cuts.cut()
+		}
+	}
+	if err := cmd.Wait(); err != nil || last != "done" {
+		t.Fatalf("%s ended with %v before it was done", script, err)
+	}
+}
+
+// TestNodeClient: the manager, objects, events, errors, reconnecting.
+func TestNodeClient(t *testing.T) { runNode(t, "client.js") }
+
+// TestNodeEndpoints: two WebRtcEndpoints connected with each other, a recorder.
+func TestNodeEndpoints(t *testing.T) { runNode(t, "endpoints.js") }
+
+// cutter remembers hijacked connections, to break them like a cable.
+type cutter struct {
+	mu    sync.Mutex
+	conns []net.Conn
+}
+
+func (c *cutter) note(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if state == http.StateHijacked {
+		c.conns = append(c.conns, conn)
+	}
+}
+
+func (c *cutter) cut() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, conn := range c.conns {
+		conn.Close()
+	}
+	c.conns = nil
 }

@@ -100,9 +100,7 @@ func answerSection(offered, own *section, kbps int) *section {
 			continue
 		}
 		s.formats = append(s.formats, pt)
-		for _, l := range codecLines(offered, own, pt) {
-			s.lines = append(s.lines, l)
-		}
+		s.lines = append(s.lines, codecLines(offered, own, pt)...)
 	}
 	return s
 }

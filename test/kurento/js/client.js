@@ -1,11 +1,10 @@
 // Drives a server with the unmodified npm kurento-client 7.3.0.
-// Usage: node node-client.js <directory with node_modules> <ws url>
+// Usage, after npm ci: node client.js <ws url>
 // Prints "ok <what>" per step and "done" at the end; any failure exits with 1.
 'use strict';
-const path = require('path');
 const assert = require('assert');
-const [dir, url] = process.argv.slice(2);
-const kurento = require(path.join(path.resolve(dir), 'node_modules', 'kurento-client'));
+const [url] = process.argv.slice(2);
+const kurento = require('kurento-client');
 const ok = (what) => console.log('ok ' + what);
 process.on('unhandledRejection', (e) => { console.error('unhandled', e); process.exit(1); });
 setTimeout(() => { console.error('too slow'); process.exit(1); }, 25000).unref();

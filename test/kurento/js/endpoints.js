@@ -1,12 +1,11 @@
 // Two WebRtcEndpoints and a recorder, driven by the unmodified npm
 // kurento-client 7.3.0: offer and answer between the two, candidates both ways,
 // until the endpoints are connected.
-// Usage: node node-endpoints.js <directory with node_modules> <ws url> <folder for files>
+// Usage, after npm ci: node endpoints.js <ws url> <folder for files>
 'use strict';
-const path = require('path');
 const assert = require('assert');
-const [dir, url, files] = process.argv.slice(2);
-const kurento = require(path.join(path.resolve(dir), 'node_modules', 'kurento-client'));
+const [url, files] = process.argv.slice(2);
+const kurento = require('kurento-client');
 const ok = (what) => console.log('ok ' + what);
 process.on('unhandledRejection', (e) => { console.error('unhandled', e); process.exit(1); });
 setTimeout(() => { console.error('too slow'); process.exit(1); }, 30000).unref();
