@@ -150,10 +150,15 @@ func TestFileWaitIsBounded(t *testing.T) {
 		}
 		units := muxtest.Units(t, muxtest.Case{Container: c, Audio: codec.Opus})
 		write(t, f, units[:10])
-		deadline := time.Now().Add(10 * time.Second)
-		for f.Progress().Tracks == nil && time.Now().Before(deadline) {
-			time.Sleep(5 * time.Millisecond) // poll
+		deadline, tick := time.After(10*time.Second), time.NewTicker(5*time.Millisecond)
+		for over := false; !over && f.Progress().Tracks == nil; {
+			select {
+			case <-deadline:
+				over = true
+			case <-tick.C:
+			}
 		}
+		tick.Stop()
 		if n := len(f.Progress().Tracks); n != 1 {
 			t.Fatalf("%d tracks are written while the picture does not come, want 1", n)
 		}

@@ -50,7 +50,7 @@ func writeUntilKilled(dir, name string, in io.Reader, out io.Writer) error {
 	began := time.Now()
 	for round := time.Duration(0); ; round++ {
 		for _, u := range shift(units, round*3*time.Second) {
-			time.Sleep(time.Until(began.Add(u.PTS)))
+			<-time.After(time.Until(began.Add(u.PTS)))
 			fmt.Fprintln(out, u.PTS.Milliseconds())
 			if err := f.Write(u); err != nil {
 				return err

@@ -25,8 +25,7 @@ const (
 type input struct {
 	kind    pipeline.Kind
 	accepts []pipeline.Format
-	queue   *pipeline.Queue
-	open    atomic.Bool // units are for the file
+	queue   atomic.Pointer[pipeline.Queue] // nil while units are not for the file
 	needKey atomic.Bool
 	packets atomic.Uint64
 	bytes   atomic.Uint64
@@ -37,12 +36,28 @@ type input struct {
 }
 
 func newInput(kind pipeline.Kind, c recorder.Container) *input {
-	in := &input{kind: kind, queue: pipeline.NewQueue(queueUnits)}
+	in := &input{kind: kind}
 	for _, name := range c.Codecs(kind) {
 		in.accepts = append(in.accepts, pipeline.Format{Kind: kind, Codec: name, Framing: pipeline.Unit})
 	}
-	in.queue.OnDrop = in.askKeyFrame
 	return in
+}
+
+// open begins a new row of units, from a keyframe on.
+func (in *input) open() *pipeline.Queue {
+	q := pipeline.NewQueue(queueUnits)
+	q.OnDrop = in.askKeyFrame
+	in.needKey.Store(in.kind == pipeline.Video)
+	in.queue.Store(q)
+	in.askKeyFrame()
+	return q
+}
+
+// shut ends the present row; what is in it can still be taken.
+func (in *input) shut() {
+	if q := in.queue.Swap(nil); q != nil {
+		q.Close()
+	}
 }
 
 // Accepts implements pipeline.Input.
@@ -52,8 +67,8 @@ func (in *input) Accepts() []pipeline.Format { return in.accepts }
 func (in *input) Push(p *pipeline.Packet) {
 	in.packets.Add(1)
 	in.bytes.Add(uint64(len(p.Payload)))
-	if in.open.Load() {
-		in.queue.Push(p)
+	if q := in.queue.Load(); q != nil {
+		q.Push(p)
 	}
 }
 

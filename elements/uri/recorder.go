@@ -50,14 +50,16 @@ type Recorder struct {
 	inputs    []*input
 	ctx       context.Context // ends when what is queued is given up
 	cancel    context.CancelFunc
+	wake      chan struct{} // tells run of a new section or the end
 	done      chan struct{} // closed when the file is final, or never was
 
 	mu       sync.Mutex
 	state    elements.UriEndpointState
-	file     *recorder.File // nil until it is open
-	begun    bool           // record() was called
-	finished bool           // for good: record() is refused
-	failed   bool           // the Error event was raised for the file as a whole
+	sections [][]*pipeline.Queue // not written yet, a queue per input: one from each record() to pause() or stop()
+	opened   bool                // the file is open, and Recording was told
+	begun    bool                // record() was called
+	finished bool                // for good: record() is refused
+	failed   bool                // the Error event was raised for the file as a whole
 }
 
 func newRecorder(d Deps) func(context.Context, elements.Env, recorderParams) (*Recorder, error) {
@@ -67,7 +69,8 @@ func newRecorder(d Deps) func(context.Context, elements.Env, recorderParams) (*R
 			return nil, kerr.New(kerr.MediaObjectIllegalParam, "Media profile %s is not supported by this server", p.MediaProfile)
 		}
 		r := &Recorder{
-			deps: d, uri: complete(p.URI, d.DefaultPath), container: c, state: "STOP", done: make(chan struct{}),
+			deps: d, uri: complete(p.URI, d.DefaultPath), container: c, state: "STOP",
+			wake: make(chan struct{}, 1), done: make(chan struct{}),
 		}
 		r.ctx, r.cancel = context.WithCancel(context.Background())
 		r.Init(env)
@@ -100,17 +103,21 @@ func (r *Recorder) Record(context.Context, elements.None) (elements.None, error)
 	case r.finished:
 		r.Log().Warn("record refused: recorder was stopped", "uri", r.uri)
 	case r.state == "START":
-	case r.begun:
+	default:
 		r.state = "START"
-		if r.file != nil {
-			r.file.Resume()
+		var section []*pipeline.Queue
+		for _, in := range r.inputs {
+			section = append(section, in.open())
+		}
+		r.sections = append(r.sections, section)
+		if r.opened {
 			r.announce()
 		}
-		r.listen(true)
-	default:
-		r.begun, r.state = true, "START"
-		r.listen(true)
-		go r.run()
+		if !r.begun {
+			r.begun = true
+			go r.run()
+		}
+		r.signal()
 	}
 	return elements.None{}, nil
 }
@@ -124,9 +131,8 @@ func (r *Recorder) Pause(context.Context, elements.None) (elements.None, error) 
 		return elements.None{}, nil
 	}
 	r.state = "PAUSE"
-	r.listen(false)
-	if r.file != nil {
-		r.file.Pause()
+	r.shut()
+	if r.opened {
 		r.announce()
 	}
 	return elements.None{}, nil
@@ -175,14 +181,18 @@ func (r *Recorder) Close() error {
 	return r.CloseBase()
 }
 
-// listen opens or shuts the inputs. The caller holds r.mu.
-func (r *Recorder) listen(on bool) {
+// shut ends the section that is being received.
+func (r *Recorder) shut() {
 	for _, in := range r.inputs {
-		in.needKey.Store(on && in.kind == pipeline.Video)
-		in.open.Store(on)
-		if on {
-			in.askKeyFrame()
-		}
+		in.shut()
+	}
+}
+
+// signal wakes run.
+func (r *Recorder) signal() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -192,10 +202,8 @@ func (r *Recorder) stop() {
 		return
 	}
 	r.finished, r.state = true, "STOP"
-	r.listen(false)
-	for _, in := range r.inputs {
-		in.queue.Close()
-	}
+	r.shut()
+	r.signal()
 	time.AfterFunc(stopTimeout, r.cancel)
 }
 
@@ -215,24 +223,35 @@ func (r *Recorder) run() {
 		r.fail(errorOpen, err)
 		return
 	}
+	defer file.Close() // again, for a panic on the way there
 	r.mu.Lock()
-	r.file = file
-	state := r.state
+	r.opened = true
+	now := r.state
 	r.state = "START"
 	r.announce()
-	if r.state = state; state == "PAUSE" {
-		file.Pause()
+	if r.state = now; now == "PAUSE" {
 		r.announce()
 	}
 	r.mu.Unlock()
 
 	over := make(chan struct{})
-	var watching, writing sync.WaitGroup
+	var watching sync.WaitGroup
 	watching.Go(func() { r.watch(over) })
-	for _, in := range r.inputs {
-		writing.Go(func() { r.write(file, in) })
+	for n := 0; ; n++ {
+		section, ok := r.nextSection()
+		if !ok {
+			break
+		}
+		if n > 0 {
+			file.Resume()
+		}
+		var writing sync.WaitGroup
+		for i, in := range r.inputs {
+			writing.Go(func() { r.write(file, in, section[i]) })
+		}
+		writing.Wait() // until pause or stop, and all that came before is written
+		file.Pause()
 	}
-	writing.Wait()
 	close(over)
 	watching.Wait()
 
@@ -248,6 +267,25 @@ func (r *Recorder) run() {
 	r.mu.Lock()
 	r.announce()
 	r.mu.Unlock()
+}
+
+// nextSection waits for a section to write; false when there is none to come.
+func (r *Recorder) nextSection() ([]*pipeline.Queue, bool) {
+	for {
+		r.mu.Lock()
+		if len(r.sections) > 0 {
+			s := r.sections[0]
+			r.sections = r.sections[1:]
+			r.mu.Unlock()
+			return s, true
+		}
+		finished := r.finished
+		r.mu.Unlock()
+		if finished {
+			return nil, false
+		}
+		<-r.wake
+	}
 }
 
 // create opens the target.
@@ -274,12 +312,12 @@ func (r *Recorder) create() (*recorder.File, error) {
 }
 
 // write takes one kind from its queue to the file until the queue is closed.
-func (r *Recorder) write(file *recorder.File, in *input) {
+func (r *Recorder) write(file *recorder.File, in *input, queue *pipeline.Queue) {
 	defer r.guard()
 	var asked, key time.Time
 	told := false
 	for {
-		p, ok := in.queue.Pop(r.ctx)
+		p, ok := queue.Pop(r.ctx)
 		if !ok {
 			return
 		}

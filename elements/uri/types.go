@@ -4,7 +4,8 @@
 // been made with pipeline.NewDepacketizer among its converters.
 //
 // Goroutines: from record() to the end of its file a recorder has one that owns
-// the file and one per kind of media that writes; Close waits for them.
+// the file, one that watches whether sources fit, and, while it is not paused,
+// one per kind of media that writes; Close waits for them.
 package uri
 
 import (
