@@ -3,6 +3,7 @@ package elements
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -119,7 +120,7 @@ func (e *MediaElement) pollFlow(now time.Time) {
 	}
 	var changes []change
 	e.portMu.Lock()
-	outputs, inputs, closed := slices.Clone(e.outputs), slices.Clone(e.inputs), e.closed
+	outputs, inputs, closed := e.outputs, e.inputs, e.closed // only ever appended to
 	e.portMu.Unlock()
 	if closed {
 		return
@@ -159,6 +160,7 @@ func (e *MediaElement) pollFlow(now time.Time) {
 	}
 	for _, c := range changes {
 		e.Emit(c.event, c.fields)
+		e.Emit(strings.TrimSuffix(c.event, "d"), c.fields) // the 6.x name, for who subscribed to it
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/govidu/govidu/elements"
-	"github.com/govidu/govidu/elements/elementtest"
 	"github.com/govidu/govidu/pipeline"
 )
 
@@ -52,6 +51,10 @@ func TestFlow(t *testing.T) {
 		time.Sleep(elements.FlowInterval)
 		synctest.Wait()
 		expect(sink, "MediaFlowInStateChanged", "FLOWING", "NOT_FLOWING", "FLOWING")
+		expect6x := w.Events(sink, "MediaFlowInStateChange")
+		if len(expect6x) != 3 || expect6x[0].Data["type"] != "MediaFlowInStateChange" {
+			t.Errorf("events by their 6.x name: %v", expect6x)
+		}
 		if n := len(w.Events(source, "MediaTranscodingStateChanged")); n != 1 {
 			t.Errorf("%d transcoding events, want 1", n)
 		}
@@ -64,5 +67,3 @@ func TestFlow(t *testing.T) {
 		}
 	})
 }
-
-var _ = elementtest.Deadline

@@ -90,6 +90,10 @@ func Types() []Type {
 				Event[FlowFields]("MediaFlowInStateChanged"),
 				Event[FlowFields]("MediaFlowOutStateChanged"),
 				Event[TranscodingFields]("MediaTranscodingStateChanged"),
+				// The 6.x names, independent of the others.
+				Event[FlowFields]("MediaFlowInStateChange"),
+				Event[FlowFields]("MediaFlowOutStateChange"),
+				Event[TranscodingFields]("MediaTranscodingStateChange"),
 			},
 		},
 		{Name: "Filter", Extends: "MediaElement", Module: "core", Abstract: true, Doc: "An element that changes what passes."},

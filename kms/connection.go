@@ -88,8 +88,8 @@ func (q *call) route() jsonrpc.Route {
 	if ops, ok := q.params["operations"].([]any); ok {
 		return routeAll(ops)
 	}
-	if q.params["object"] == managerID && q.params["operation"] != "getUsedCpu" {
-		// It tells of all pipelines: a create after its subscribe must be seen.
+	if _, event := q.params["type"]; event && q.params["object"] == managerID {
+		// Its events tell of all pipelines: a create after subscribe must be seen.
 		return jsonrpc.Route{Exclusive: true}
 	}
 	return jsonrpc.Route{Key: pipelineOf(q.params)}

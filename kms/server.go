@@ -175,7 +175,7 @@ func (s *Server) open(stream jsonrpc.Conn) *connection {
 func (s *Server) serve(c *connection) {
 	defer s.wg.Done()
 	err := jsonrpc.Serve(s.ctx, c.stream, c, jsonrpc.ServeOptions{
-		Log: c.log,
+		Log: c.log, Outstanding: outstanding,
 		TooBig: &jsonrpc.Error{Code: int(kerr.MalformedTransaction), Message: "Message too big",
 			Data: map[string]any{"type": kerr.MalformedTransaction.Name()}},
 	})
