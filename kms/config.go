@@ -70,7 +70,7 @@ func (c Config) withDefaults() Config {
 const (
 	maxMessage      = 16 << 20
 	maxFirstMessage = 1 << 20 // until a valid request came
-	outstanding     = 1024 // requests waiting or running
+	outstanding     = 1024    // requests waiting or running
 	queueMessages   = 8192
 	queueBytes      = 64 << 20
 )
