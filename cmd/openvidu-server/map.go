@@ -18,7 +18,7 @@ import (
 
 // ports is the ready file. url is what clients use.
 func (s *server) ports() map[string]any {
-	p := map[string]any{"https": s.port(), "media": s.node.Engine.Port(), "url": s.cfg.PublicURL(s.port())}
+	p := map[string]any{"https": s.port(), "media": s.node.Engine.Port(), "stun": s.node.Engine.STUNPort(), "url": s.cfg.PublicURL(s.port())}
 	if s.kms != nil {
 		p["kms"] = s.kms.Addr().Port
 	}

@@ -134,7 +134,7 @@ func (s *server) startMedia(ctx context.Context) error {
 		return err
 	}
 	s.node, err = medianode.New(medianode.Config{
-		MediaPort: s.cfg.MediaPort, AnnouncedIPs: s.cfg.AnnouncedIP, Loopback: s.cfg.Dev, FileRoots: roots,
+		MediaPort: s.cfg.MediaPort, STUNPort: s.cfg.STUNPort, AnnouncedIPs: s.cfg.AnnouncedIP, Loopback: s.cfg.Dev, FileRoots: roots,
 		Token: s.cfg.KMSToken, Open: s.cfg.KMSOpen, AllowedOrigins: s.cfg.AllowedOrigins, Log: s.log, Metrics: s.metrics,
 	})
 	if err != nil {
