@@ -166,6 +166,30 @@ func TestThreePages(t *testing.T) {
 		}
 	})
 
+	part("a socket that falls silent is replaced", func(t *testing.T) {
+		back := func() (n int) {
+			for _, e := range carol.events() {
+				if e.Type == "reconnected" {
+					n++
+				}
+			}
+			return n
+		}
+		before := back()
+		cable.silence()
+		// The client pings every 5 s and gives a pong 5 s.
+		eventually(t, 100*time.Second, "carol comes back on a new socket", func() error { return want(back() > before, "not yet") })
+		var now string
+		if carol.call("connectionId", nil, &now); now != carolID {
+			t.Errorf("carol came back as %s, was %s", now, carolID)
+		}
+		carol.call("signal", map[string]any{"data": "on a new socket", "type": "chat"}, nil)
+		for _, p := range []*page{alice, bob, carol} {
+			p.sees(eventDeadline, "carol's signal", func(e event) bool { return e.Data == "on a new socket" && e.From == carolID })
+		}
+		alice.hears(carolCam.StreamID)
+	})
+
 	part("a moderator ends a publication", func(t *testing.T) {
 		alice.call("forceUnpublish", bobCam.StreamID, nil)
 		e := bob.sees(eventDeadline, "his stream go", func(e event) bool {

@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"go.uber.org/goleak"
 )
 
 // bin is the server binary under test, an absolute path.
@@ -23,8 +25,13 @@ func run(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1
 	}
-	defer stopSharedBrowser()
-	return m.Run()
+	code := m.Run()
+	stopSharedBrowser()
+	if err := goleak.Find(); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e: goroutines are left:", err)
+		code = max(code, 1)
+	}
+	return code
 }
 
 func prepare() error {
@@ -36,7 +43,7 @@ func prepare() error {
 	if bin, err = filepath.Abs(bin); err != nil {
 		return err
 	}
-	if _, err := os.Stat(bin); err != nil && os.Getenv("GOVIDU_E2E_HARNESS_ONLY") == "" {
+	if _, err := os.Stat(bin); err != nil {
 		return fmt.Errorf("no server binary: %w; run `make build` first or set GOVIDU_BIN", err)
 	}
 	for _, tool := range []string{"node", "npm", "ffmpeg", "ffprobe", chromiumPath()} {

@@ -5,12 +5,14 @@ import (
 	"io"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
 // proxy is a TCP relay in front of a port of the server, whose cable a test can
-// cut: open sockets are reset and new ones refused until it is joined again.
-// Media does not pass here, so a cut hits the signalling alone.
+// cut: open sockets are reset and new ones refused until it is joined again. It
+// can also swallow what passes, so that both ends have a socket that looks
+// well. Media does not pass here, so this hits the signalling alone.
 type proxy struct {
 	port   int
 	target string
@@ -20,8 +22,7 @@ type proxy struct {
 	mu    sync.Mutex
 	cut   bool
 	over  bool
-	conns map[*net.TCPConn]struct{}
-	total int
+	conns map[*net.TCPConn]*atomic.Bool // whether the socket is silenced
 }
 
 func startProxy(t testing.TB, targetPort int) *proxy {
@@ -34,7 +35,7 @@ func startProxy(t testing.TB, targetPort int) *proxy {
 		port:   ln.Addr().(*net.TCPAddr).Port,
 		target: fmt.Sprintf("127.0.0.1:%d", targetPort),
 		ln:     ln,
-		conns:  map[*net.TCPConn]struct{}{},
+		conns:  map[*net.TCPConn]*atomic.Bool{},
 	}
 	p.wg.Add(1)
 	go p.accept()
@@ -63,7 +64,8 @@ func (p *proxy) accept() {
 
 func (p *proxy) relay(down *net.TCPConn) {
 	defer p.wg.Done()
-	if !p.hold(down) {
+	silent := new(atomic.Bool)
+	if !p.hold(down, silent) {
 		reset(down)
 		return
 	}
@@ -73,7 +75,7 @@ func (p *proxy) relay(down *net.TCPConn) {
 		return
 	}
 	up := c.(*net.TCPConn)
-	if !p.hold(up) {
+	if !p.hold(up, silent) {
 		reset(up)
 		return
 	}
@@ -81,22 +83,44 @@ func (p *proxy) relay(down *net.TCPConn) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = io.Copy(up, down)
+		_, _ = io.Copy(valve{up, silent}, down)
 		_ = up.CloseWrite()
 	}()
-	_, _ = io.Copy(down, up)
+	_, _ = io.Copy(valve{down, silent}, up)
 	_ = down.CloseWrite()
 	<-done
 }
 
-func (p *proxy) hold(c *net.TCPConn) bool {
+// valve swallows what is written once it is shut.
+type valve struct {
+	io.Writer
+	shut *atomic.Bool
+}
+
+func (v valve) Write(b []byte) (int, error) {
+	if v.shut.Load() {
+		return len(b), nil
+	}
+	return v.Writer.Write(b)
+}
+
+// silence swallows from now on whatever comes over the sockets that are open.
+// New ones are served.
+func (p *proxy) silence() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, silent := range p.conns {
+		silent.Store(true)
+	}
+}
+
+func (p *proxy) hold(c *net.TCPConn, silent *atomic.Bool) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cut || p.over {
 		return false
 	}
-	p.conns[c] = struct{}{}
-	p.total++
+	p.conns[c] = silent
 	return true
 }
 
