@@ -64,7 +64,7 @@ func run(in config.Input) (err error) {
 	}()
 
 	node, err := medianode.New(medianode.Config{
-		MediaPort: cfg.MediaPort, AnnouncedIPs: cfg.AnnouncedIP, Loopback: true, FileRoots: cfg.FileRoots,
+		MediaPort: cfg.MediaPort, STUNPort: -1, AnnouncedIPs: cfg.AnnouncedIP, Loopback: true, FileRoots: cfg.FileRoots,
 		Token: cfg.KMSToken, Open: cfg.KMSOpen, Log: log, Metrics: registry,
 	})
 	if err != nil {

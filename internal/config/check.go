@@ -32,7 +32,7 @@ func (c *Config) check() error {
 	c.deriveAnnounced()
 	return errors.Join(
 		c.checkDomain(), c.checkSecret(), kmsErr,
-		checkPort("HTTPS_PORT", c.HTTPSPort), checkPort("GOVIDU_MEDIA_PORT", c.MediaPort),
+		checkPort("HTTPS_PORT", c.HTTPSPort), checkPort("GOVIDU_MEDIA_PORT", c.MediaPort), checkPort("GOVIDU_STUN_PORT", c.STUNPort),
 		checkBandwidth("RECV", c.MinRecvBandwidth, c.MaxRecvBandwidth),
 		checkBandwidth("SEND", c.MinSendBandwidth, c.MaxSendBandwidth),
 		notNegative("OPENVIDU_RECORDING_AUTOSTOP_TIMEOUT", c.RecordingAutostop),

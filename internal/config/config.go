@@ -66,6 +66,7 @@ type Video struct {
 	MinSendBandwidth int        `name:"video-min-send-bandwidth" var:"OPENVIDU_STREAMS_VIDEO_MIN_SEND_BANDWIDTH" default:"300" placeholder:"KBPS" help:"Least the server tries to send per video, in kbit/s."`
 	ForcedVideoCodec string     `var:"OPENVIDU_STREAMS_FORCED_VIDEO_CODEC" default:"MEDIA_SERVER_PREFERRED" enum:"MEDIA_SERVER_PREFERRED,NONE,VP8,VP9,H264" help:"Codec that all browsers must use: MEDIA_SERVER_PREFERRED (that is VP8), NONE, VP8, VP9 or H264."`
 	AllowTranscoding bool       `var:"OPENVIDU_STREAMS_ALLOW_TRANSCODING" help:"Accept browsers that cannot use the forced codec."`
+	STUNPort         int        `name:"stun-port" var:"GOVIDU_STUN_PORT" default:"3478" placeholder:"PORT" help:"UDP port of the STUN server that browsers are told of; 0 picks a free one, and so does a port that is taken. It is not the media port, because Chromium drops media that comes from its STUN server."`
 	ICEServers       ICEServers `name:"webrtc-ice-servers" var:"OPENVIDU_WEBRTC_ICE_SERVERS" placeholder:"LIST" help:"STUN and TURN servers for browsers, as OpenVidu writes them: [\"url=turns:HOST:443,username=U,credential=C\",\"url=turn:HOST,staticAuthSecret=S\"]. The server's own STUN is always announced."`
 }
 

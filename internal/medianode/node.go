@@ -24,6 +24,9 @@ import (
 type Config struct {
 	// MediaPort is the UDP and TCP port of all media; 0 picks a free one.
 	MediaPort int
+	// STUNPort is the UDP port that answers STUN alone; 0 picks a
+	// free one, and below 0 there is none.
+	STUNPort int
 	// AnnouncedIPs are this machine's public addresses, when it is behind NAT.
 	AnnouncedIPs []string
 	// Loopback lets browsers on this machine use loopback addresses (dev mode).
@@ -53,7 +56,7 @@ func New(c Config) (*Node, error) {
 	}
 	n := &Node{}
 	n.Engine, err = transport.NewEngine(transport.Config{
-		MediaPort: c.MediaPort, AnnouncedIPs: announced, Loopback: c.Loopback, ICETCP: true, Log: c.Log,
+		MediaPort: c.MediaPort, STUNPort: c.STUNPort, AnnouncedIPs: announced, Loopback: c.Loopback, ICETCP: true, Log: c.Log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open media port: %w", err)
