@@ -3,7 +3,7 @@ SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 LDFLAGS := -s -w -X github.com/govidu/govidu/internal/process.version=$(VERSION)
 PAGE := openvidu/web/app
-UNIT := $$(go list ./... | grep -v /test/e2e)
+UNIT := $$(go list ./... | grep -v /test/)
 
 .PHONY: help build web run test test-race test-e2e test-faults fuzz lint docs docker clean
 help: ## Print this menu
@@ -34,7 +34,7 @@ test-race: ## Unit tests with the race detector
 
 test-e2e: web build ## End-to-end tests: the binary, real Chromium, the old clients
 	scripts/install.sh node chromium ffmpeg
-	scripts/node.sh go test -count=1 -timeout 14m ./test/e2e/...
+	scripts/node.sh go test -count=1 -timeout 14m ./test/...
 
 test-faults: web build ## Long fault tests: twenty kill -9, strict times (run alone)
 	scripts/install.sh node chromium ffmpeg
