@@ -42,7 +42,8 @@ func FuzzKMSRequest(f *testing.F) {
 		named := strings.Contains(text, "OTHER") || strings.Contains(text, other)
 		text = strings.ReplaceAll(text, "OTHER", other)
 		victim.WriteJSON([]byte(text))
-		victim.WriteJSON(json.RawMessage(`{"jsonrpc":"2.0","id":"end","method":"describe","params":{"object":"manager_ServerManager"}}`))
+		// A subscription to the manager waits for all requests before it.
+		victim.WriteJSON(json.RawMessage(`{"jsonrpc":"2.0","id":"end","method":"subscribe","params":{"object":"manager_ServerManager","type":"Error"}}`))
 		for {
 			b, err := victim.ReadFrame()
 			if err != nil {

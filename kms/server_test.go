@@ -441,9 +441,9 @@ func TestMessageSize(t *testing.T) {
 	p := newPeer(t, dialRaw(t, url, nil))
 	p.Send(big(100))
 	p.Reply()
-	p.Send(big(15 << 20))
+	p.Send(big(3 << 20))
 	if r := p.Reply(); r["result"] == nil {
-		t.Errorf("15 MiB after a valid request: %.200v", r)
+		t.Errorf("3 MiB after a valid request: %.200v", r)
 	}
 	q := newPeer(t, dialRaw(t, url, nil))
 	q.Send(big(2 << 20))
