@@ -61,6 +61,11 @@ func New(c Config) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open media port: %w", err)
 	}
+	if c.Metrics != nil {
+		if err := c.Metrics.Register(collector{n.Engine}); err != nil {
+			return nil, errors.Join(fmt.Errorf("register metrics: %w", err), n.Close())
+		}
+	}
 	if err := n.serve(c); err != nil {
 		return nil, errors.Join(err, n.Close())
 	}

@@ -8,12 +8,16 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+// PanicsName and PanicsHelp are those of the counter of panics, for packages that
+// may not import obs and whose counts are added to it by another.
+const (
+	PanicsName = "panics_total"
+	PanicsHelp = "Panics caught by a guard, by the place that was guarded. Each one is a bug of ours."
+)
+
 // panics counts guarded panics by place. It belongs to the process, as panics
 // do; NewRegistry exposes it.
-var panics = prometheus.NewCounterVec(prometheus.CounterOpts{
-	Name: "panics_total",
-	Help: "Panics caught by a guard, by the place that was guarded. Each one is a bug of ours.",
-}, []string{"where"})
+var panics = prometheus.NewCounterVec(prometheus.CounterOpts{Name: PanicsName, Help: PanicsHelp}, []string{"where"})
 
 // Guard ends a panic of the deferring goroutine: it logs it with its stack,
 // counts it in panics_total{where} and calls onPanic, which ends the one
