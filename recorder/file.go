@@ -157,6 +157,10 @@ func (f *File) open() error {
 	if err != nil {
 		return err
 	}
+	if err := hold(disk); err != nil { // nobody could: the name is new
+		disk.Close()
+		return err
+	}
 	now := time.Now().UnixMilli()
 	f.disk = disk
 	f.manifest = Manifest{
@@ -172,14 +176,22 @@ func (f *File) open() error {
 }
 
 // setAside renames what a failed or foreign recording of this name left, so
-// that it is neither lost nor in the way. One that is being written stays.
+// that it is neither lost nor in the way. One that is being written, by this
+// process or another, stays.
 func (f *File) setAside() error {
 	part := PartName(f.name)
 	if !exists(f.root, part) {
 		return nil
 	}
 	if m, err := ReadManifest(f.root, f.name); err == nil && m.Status == Recording && m.ProcessID == f.o.ProcessID {
-		return errors.New("file is being written")
+		return errHeld
+	}
+	if old, err := f.root.OpenFile(part, os.O_RDWR, 0); err == nil {
+		err = hold(old)
+		old.Close()
+		if err != nil {
+			return err
+		}
 	}
 	for i := 1; i < 1000; i++ {
 		if old := fmt.Sprintf("%s.%d", part, i); !exists(f.root, old) {

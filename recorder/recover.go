@@ -57,8 +57,10 @@ type RecoverReport struct {
 // tail is cut, duration and index are made, the file gets its name and its
 // sidecar says Recovered, or Failed with a reason. Only files with our sidecar
 // in state Recording are touched; a sidecar that does not parse is moved to
-// quarantine/ under its root. Nothing is deleted, and no single file stops the
-// rest: the error is for roots that cannot be read, and for ctx.
+// quarantine/ under its root. A file that a living process has open is left to
+// it, so servers may share folders and roots may overlap. Nothing is deleted, and
+// no single file stops the rest: the error is for roots that cannot be read, and
+// for ctx.
 func Recover(ctx context.Context, roots []string, o RecoverOptions) (RecoverReport, error) {
 	if o.ProcessID == "" {
 		o.ProcessID = ProcessID()
@@ -86,6 +88,9 @@ func Recover(ctx context.Context, roots []string, o RecoverOptions) (RecoverRepo
 		}
 		group.Go(func() error {
 			r := recoverOne(found[i], o)
+			if errors.Is(r.Err, errHeld) || errors.Is(r.Err, errSettled) {
+				return nil
+			}
 			done[i] = &r
 			if o.OnFile != nil {
 				o.OnFile(r)
@@ -189,6 +194,11 @@ func recoverOne(r RecoveredFile, o RecoverOptions) (out RecoveredFile) {
 	}
 	defer root.Close()
 	out.Manifest, err = recoverFile(root, r.Name, r.Manifest)
+	if errors.Is(err, errHeld) || errors.Is(err, errSettled) {
+		o.Log.Debug("recording is another process's", "root", r.Root, "path", r.Name, "err", err)
+		out.Err = err
+		return out
+	}
 	if err != nil {
 		out.Err = fmt.Errorf("recover %s: %w", r.Name, err)
 		out.Manifest.Status, out.Manifest.Reason = Failed, reason(err)
@@ -208,6 +218,9 @@ func recoverOne(r RecoveredFile, o RecoverOptions) (out RecoveredFile) {
 	return out
 }
 
+// errSettled says that somebody else finished the file after it was found.
+var errSettled = errors.New("file is finished meanwhile")
+
 func recoverFile(root *os.Root, name string, m Manifest) (Manifest, error) {
 	at := PartName(name)
 	published := false
@@ -215,14 +228,25 @@ func recoverFile(root *os.Root, name string, m Manifest) (Manifest, error) {
 		// The process died after the rename and before the last word in the sidecar.
 		at, published = name, true
 	}
-	if st, err := root.Lstat(at); err != nil || !st.Mode().IsRegular() {
+	st, err := root.Lstat(at)
+	var disk *os.File
+	if err == nil && st.Mode().IsRegular() {
+		disk, err = root.OpenFile(at, os.O_RDWR, 0)
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !published:
+		return m, errSettled // it was there a moment ago
+	case disk == nil:
 		return m, errors.Join(errors.New("media file is missing"), err)
 	}
-	disk, err := root.OpenFile(at, os.O_RDWR, 0)
-	if err != nil {
+	defer disk.Close()
+	if err := hold(disk); err != nil {
 		return m, err
 	}
-	defer disk.Close()
+	// Now that nobody else can finish it, see whether anybody has.
+	if now, err := ReadManifest(root, name); err != nil || now.Status != Recording {
+		return m, errors.Join(errSettled, err)
+	}
 	if m.SHA256 != "" {
 		// It was finished; only the names are open.
 		if size, sum, err := sumOf(disk); err != nil {
@@ -231,8 +255,7 @@ func recoverFile(root *os.Root, name string, m Manifest) (Manifest, error) {
 			return settle(root, name, disk, m, Final, published)
 		}
 	}
-	st, err := disk.Stat()
-	if err != nil {
+	if st, err = disk.Stat(); err != nil {
 		return m, err
 	}
 	paused := time.Duration(max(m.EndTime-m.StartTime-m.DurationMs, 0)) * time.Millisecond
