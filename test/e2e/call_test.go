@@ -316,7 +316,7 @@ func TestBandwidth(t *testing.T) {
 		if err := watch(); err != nil {
 			t.Fatal(err)
 		}
-		return want(last.Video.Target >= 0.9*limit, "target %.0f bit/s", last.Video.Target)
+		return want(last.Video.Target >= 0.7*limit, "target %.0f bit/s", last.Video.Target)
 	})
 	first := last
 	runFor(t, 4*time.Second, "the target stays below the limit", func() error {

@@ -132,13 +132,13 @@
   }
 
   // noiseTrack is a picture that no encoder can make small: it takes whatever
-  // bitrate it may have.
+  // bitrate it may have, which Chromium caps at 1.7 Mbit/s for this size.
   function noiseTrack() {
     const canvas = document.createElement('canvas');
-    canvas.width = 640;
-    canvas.height = 480;
+    canvas.width = 400;
+    canvas.height = 300;
     const context = canvas.getContext('2d');
-    const image = context.createImageData(640, 480);
+    const image = context.createImageData(400, 300);
     const words = new Uint32Array(image.data.buffer);
     let state = 1;
     setInterval(() => {
@@ -149,8 +149,8 @@
         words[i] = state | 0xff000000;
       }
       context.putImageData(image, 0, 0);
-    }, 50);
-    return canvas.captureStream(20).getVideoTracks()[0];
+    }, 66);
+    return canvas.captureStream(15).getVideoTracks()[0];
   }
 
   // noteFirstPacket brackets the moment at which media began to leave: it had
