@@ -148,7 +148,7 @@ func (c *Connection) ForceDisconnect(ctx context.Context, connectionID string, r
 
 // Detach tells that the socket is lost, which opens the reconnection window; a
 // socket that was replaced already changes nothing. unsent gives the frames of
-// the notifications that the peer took and never wrote; it is called on the
+// the notifications that the peer took and did not deliver; it is called on the
 // session's goroutine, after the peer's last Notify.
 func (c *Connection) Detach(p Peer, unsent func() [][]byte) {
 	c.s.post(func() {
@@ -163,9 +163,7 @@ func (c *Connection) Detach(p Peer, unsent func() [][]byte) {
 			c.s.leave(c, ReasonNetworkDisconnect, nil)
 			return
 		}
-		for _, f := range frames {
-			c.missed = append(c.missed, &Notification{frame: f})
-		}
+		c.miss(frames)
 		c.window = time.AfterFunc(c.s.m.opts.ReconnectWindow, func() {
 			c.s.post(func() {
 				if !c.gone && c.peer == nil && c.lost == lost {
@@ -184,15 +182,22 @@ func (c *Connection) attach(p Peer, reply func()) {
 	}
 	old := c.peer
 	c.peer = p
+	if old != nil && old != p {
+		c.miss(old.Replace())
+	}
 	reply()
 	for _, n := range c.missed {
 		p.Notify(n)
 	}
 	c.missed = nil
-	if old != nil && old != p {
-		old.Replace()
-	}
 	c.log.Info("connection has a socket again")
+}
+
+// miss keeps frames for the next socket.
+func (c *Connection) miss(frames [][]byte) {
+	for _, f := range frames {
+		c.missed = append(c.missed, &Notification{frame: f})
+	}
 }
 
 // leave removes c, tells the remaining, then replies. Runs on the loop.

@@ -174,8 +174,11 @@ func TestReconnection(t *testing.T) {
 		// The old socket's end no longer matters, a second reconnection is legal and ends the first socket.
 		a.c.Detach(a.peer, func() [][]byte { t.Error("asked the replaced socket"); return nil })
 		third := &peer{w: w, name: "A3"}
-		_, err = w.m.Reconnect(t.Context(), a.c.PrivateID(), third, func() {})
+		second.undelivered = [][]byte{[]byte(`{"method":"undelivered","params":{},"jsonrpc":"2.0"}`)}
+		w.took()
+		_, err = w.m.Reconnect(t.Context(), a.c.PrivateID(), third, func() { w.note("A3<reconnected") })
 		w.must(err)
+		w.expect("what the old socket did not deliver", "A3<reconnected", "A3<undelivered")
 		if !second.replaced {
 			t.Error("the replaced socket was not told")
 		}

@@ -38,8 +38,9 @@ type Peer interface {
 	// that cannot keep up closes itself, keeps what it is given from then on and
 	// calls Connection.Detach.
 	Notify(n *Notification)
-	// Replace ends the socket because another one took its connection over.
-	Replace()
+	// Replace ends the socket because another one took its connection over, and
+	// gives the frames of the notifications that it did not deliver.
+	Replace() [][]byte
 	// Finish says that the connection has ended: the socket closes by itself some
 	// seconds later if the client does not.
 	Finish()

@@ -127,6 +127,8 @@ type peer struct {
 	finished bool
 	replaced bool
 	got      []*Notification
+	// undelivered is what Replace gives.
+	undelivered [][]byte
 }
 
 func (p *peer) Notify(n *Notification) {
@@ -142,10 +144,11 @@ func (p *peer) Finish() {
 	p.finished = true
 }
 
-func (p *peer) Replace() {
+func (p *peer) Replace() [][]byte {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.replaced = true
+	return p.undelivered
 }
 
 func (p *peer) last(method string) *Notification {

@@ -47,8 +47,10 @@ type Conn interface {
 	// Abort is Close without waiting and without what is queued.
 	Abort(code int, reason string)
 	// Unsent gives the messages that WriteJSON took and that were never written,
-	// oldest first. It is complete once Close has returned.
-	Unsent() [][]byte
+	// oldest first; before them, if asked for and with
+	// SocketOptions.TrackDelivery, those written that the peer's TCP has not
+	// acknowledged. It is final once Close has returned.
+	Unsent(unacknowledged bool) [][]byte
 	// Done is closed when the connection is closed or lost.
 	Done() <-chan struct{}
 	// SetReadLimit changes the largest message ReadFrame accepts, in bytes.

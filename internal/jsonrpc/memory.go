@@ -67,7 +67,7 @@ func (m *memory) Close(int, string) error {
 func (m *memory) Abort(code int, reason string) { m.Close(code, reason) }
 
 // Unsent implements Conn: the other end can still read what was written.
-func (m *memory) Unsent() [][]byte { return nil }
+func (m *memory) Unsent(bool) [][]byte { return nil }
 
 // Done implements Conn.
 func (m *memory) Done() <-chan struct{} { return m.done }

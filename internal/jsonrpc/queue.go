@@ -10,6 +10,7 @@ import (
 type queue struct {
 	mu       sync.Mutex // leaf
 	items    [][]byte
+	current  []byte // taken by pop, until the next pop or sent
 	bytes    int
 	maxItems int
 	maxBytes int
@@ -46,6 +47,7 @@ func (q *queue) pop() ([]byte, bool) {
 			q.items[0] = nil
 			q.items = q.items[1:]
 			q.bytes -= len(b)
+			q.current = b
 			q.mu.Unlock()
 			return b, true
 		}
@@ -58,11 +60,21 @@ func (q *queue) pop() ([]byte, bool) {
 	}
 }
 
-// unsent gives what is still waiting.
+// sent says that what pop gave has been written.
+func (q *queue) sent() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.current = nil
+}
+
+// unsent gives what has not been written: what pop gave last, and what waits.
 func (q *queue) unsent() [][]byte {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return slices.Clone(q.items)
+	if q.current == nil {
+		return slices.Clone(q.items)
+	}
+	return append([][]byte{q.current}, q.items...)
 }
 
 // close refuses further messages; with drop those waiting are not sent. It

@@ -20,6 +20,10 @@ type SocketOptions struct {
 	QueueMessages int           // outgoing messages waiting; 0 is 512
 	QueueBytes    int           // outgoing bytes waiting; 0 is 1 MiB
 	WriteTimeout  time.Duration // one write; 0 is 10 s
+	// TrackDelivery lets Unsent tell what was written and never acknowledged, where
+	// the system can (Linux, TCP): a peer whose cable was cut did not get what its
+	// socket still took in.
+	TrackDelivery bool
 	Log           *slog.Logger
 }
 
@@ -27,19 +31,20 @@ type SocketOptions struct {
 const closeWait = time.Second
 
 type socket struct {
-	ws      *websocket.Conn
-	opts    SocketOptions
-	queue   *queue
-	limit   atomic.Int64
-	done    chan struct{} // closed when the connection is over
-	ended   chan struct{} // closed when the writer has ended
-	reading chan struct{} // closed when ReadFrame has failed
-	tooBig  atomic.Bool   // the reader gave up in the middle of a message
-	endRead sync.Once
-	endConn sync.Once
+	ws    *websocket.Conn
+	opts  SocketOptions
+	queue *queue
+	// delivery is nil when it is not tracked.
+	delivery *delivery
+	limit    atomic.Int64
+	done     chan struct{} // closed when the connection is over
+	ended    chan struct{} // closed when the writer has ended
+	reading  chan struct{} // closed when ReadFrame has failed
+	tooBig   atomic.Bool   // the reader gave up in the middle of a message
+	endRead  sync.Once
+	endConn  sync.Once
 
-	mu     sync.Mutex // leaf: what follows
-	failed []byte     // the message whose writing failed
+	mu     sync.Mutex // leaf: code, reason
 	code   int
 	reason string
 }
@@ -68,6 +73,9 @@ func NewSocket(ws *websocket.Conn, opts SocketOptions) Conn {
 		done: make(chan struct{}), ended: make(chan struct{}), reading: make(chan struct{}),
 	}
 	s.limit.Store(opts.MaxMessage)
+	if opts.TrackDelivery {
+		s.delivery = newDelivery(ws.NetConn())
+	}
 	go s.write()
 	return s
 }
@@ -76,6 +84,7 @@ func (s *socket) write() {
 	defer close(s.ended)
 	defer s.over()
 	defer s.ws.Close()
+	defer s.delivery.finish()
 	defer obs.Guard(s.opts.Log, "jsonrpc.write", nil)
 	for {
 		b, ok := s.queue.pop()
@@ -85,11 +94,10 @@ func (s *socket) write() {
 		s.ws.SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout))
 		if err := s.ws.WriteMessage(websocket.TextMessage, b); err != nil {
 			s.queue.close(true)
-			s.mu.Lock()
-			s.failed = b
-			s.mu.Unlock()
 			return
 		}
+		s.delivery.wrote(b)
+		s.queue.sent()
 	}
 	s.over()
 	s.mu.Lock()
@@ -202,14 +210,16 @@ func (s *socket) end(code int, reason string, drop bool) {
 }
 
 // Unsent implements Conn.
-func (s *socket) Unsent() [][]byte {
-	s.mu.Lock()
-	failed := s.failed
-	s.mu.Unlock()
-	if failed == nil {
-		return s.queue.unsent()
+func (s *socket) Unsent(unacknowledged bool) [][]byte {
+	waiting := s.queue.unsent()
+	if !unacknowledged {
+		return waiting
 	}
-	return append([][]byte{failed}, s.queue.unsent()...)
+	out := s.delivery.unacknowledged()
+	if n := len(out); n > 0 && len(waiting) > 0 && &out[n-1][0] == &waiting[0][0] {
+		waiting = waiting[1:] // written between the two looks
+	}
+	return append(out, waiting...)
 }
 
 // Done implements Conn.

@@ -132,7 +132,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	conn := jsonrpc.NewSocket(ws, jsonrpc.SocketOptions{
 		MaxMessage: h.opts.MaxMessage, QueueMessages: h.opts.QueueMessages, QueueBytes: h.opts.QueueBytes,
-		WriteTimeout: h.opts.WriteTimeout, Log: h.opts.Log,
+		WriteTimeout: h.opts.WriteTimeout, TrackDelivery: true, Log: h.opts.Log,
 	})
 	s := newSocket(h, conn, h.opts.ClientIP(r), user[:16])
 	if !h.keep(s) {

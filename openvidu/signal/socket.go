@@ -39,6 +39,9 @@ const (
 	missedPings = 3
 )
 
+// began is the origin of monotonic times kept as integers.
+var began = time.Now()
+
 // socket is one browser's WebSocket and the Peer of its connection.
 type socket struct {
 	h         *Handler
@@ -59,9 +62,15 @@ type socket struct {
 	mu     sync.Mutex // leaf
 	finish *time.Timer
 	ended  bool
-	// late are notifications that came when the socket was closed already. They
-	// come from, and go back to, the session's goroutine.
+
+	// heard is when the last frame came, in nanoseconds since the process began.
+	heard atomic.Int64
+
+	// The session's goroutine, once it has the socket as a Peer: late are
+	// notifications that came when the socket was closed already, slow says that
+	// the socket was closed for not keeping up.
 	late [][]byte
+	slow bool
 }
 
 func newSocket(h *Handler, conn jsonrpc.Conn, ip, user string) *socket {
@@ -98,7 +107,7 @@ func (s *socket) serve() {
 	s.mu.Unlock()
 	s.conn.Close(jsonrpc.CloseNormal, "") // waits for the writer; Unsent is complete then
 	if s.room != nil {
-		s.room.Detach(s, s.unsent)
+		s.room.Detach(s, s.undelivered)
 	}
 }
 
@@ -106,13 +115,19 @@ func (s *socket) silent() { s.conn.Abort(jsonrpc.ClosePolicy, "no ping for 3 int
 
 // Notify implements openvidu.Peer.
 func (s *socket) Notify(n *openvidu.Notification) {
-	if err := s.conn.WriteJSON(n.Frame()); err != nil && len(s.late) < maxLate {
+	err := s.conn.WriteJSON(n.Frame())
+	s.slow = s.slow || errors.Is(err, jsonrpc.ErrSlow)
+	if err != nil && len(s.late) < maxLate {
 		s.late = append(s.late, n.Frame())
 	}
 }
 
 // Replace implements openvidu.Peer.
-func (s *socket) Replace() { s.conn.Abort(jsonrpc.CloseNormal, "replaced by a new socket") }
+func (s *socket) Replace() [][]byte {
+	undelivered := s.undelivered()
+	s.conn.Abort(jsonrpc.CloseNormal, "replaced by a new socket")
+	return undelivered
+}
 
 // Finish implements openvidu.Peer.
 func (s *socket) Finish() {
@@ -123,11 +138,14 @@ func (s *socket) Finish() {
 	}
 }
 
-// unsent gives the notifications that were never written, oldest first; it runs
-// on the session's goroutine.
-func (s *socket) unsent() [][]byte {
+// undelivered gives the notifications the browser did not get, oldest first; it
+// runs on the session's goroutine. What the system took and the browser has not
+// acknowledged counts as such, except when the browser was merely slow: then it
+// is alive and will still read that.
+func (s *socket) undelivered() [][]byte {
+	alive := time.Since(began)-time.Duration(s.heard.Load()) < 2*s.h.opts.PingInterval
 	var out [][]byte
-	for _, f := range s.conn.Unsent() {
+	for _, f := range s.conn.Unsent(!s.slow || !alive) {
 		if bytes.HasPrefix(f, []byte(`{"method":`)) { // replies are lost with their request
 			out = append(out, f)
 		}
@@ -150,6 +168,7 @@ func (s *socket) read() {
 			}
 			return
 		}
+		s.heard.Store(int64(time.Since(began)))
 		req, bad := jsonrpc.ParseRequest(frame)
 		cost := costMessage
 		if bad == nil && req.Method == "onIceCandidate" {
