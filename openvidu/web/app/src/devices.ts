@@ -26,12 +26,15 @@ export async function openDevices(): Promise<Devices> {
 }
 
 function tracks(stream: MediaStream): Devices {
-  return { audio: stream.getAudioTracks()[0], video: stream.getVideoTracks()[0] };
+  const video: MediaStreamTrack | undefined = stream.getVideoTracks()[0];
+  if (video) video.contentHint = 'motion';
+  return { audio: stream.getAudioTracks()[0], video };
 }
 
 function explain(error: string, what: string): string {
   if (error === 'NotReadableError' || error === 'AbortError') return `Another program uses your ${what}. Close it and reload the page; you can join without.`;
-  return `No ${what} was found. You can join without; others will not ${what === 'microphone' ? 'hear' : 'see'} you.`;
+  const sense = { camera: 'see', microphone: 'hear' }[what] ?? 'see or hear';
+  return `No ${what} was found. You can join without; others will not ${sense} you.`;
 }
 
 export function closeDevices(devices: Devices): void {

@@ -25,12 +25,12 @@ function draw(): void {
   const video = on.video && !!devices.video;
   for (const id of ['mic', 'pre-mic']) {
     const button = byId<HTMLButtonElement>(id);
-    face(button, audio ? 'mic' : 'micOff', devices.audio ? (audio ? 'Mute' : 'Unmute') : 'No microphone', !audio);
+    face(button, audio ? 'mic' : 'micOff', devices.audio ? (audio ? 'Mute' : 'Unmute') : 'No microphone', !!devices.audio && !audio);
     button.disabled = !devices.audio;
   }
   for (const id of ['cam', 'pre-cam']) {
     const button = byId<HTMLButtonElement>(id);
-    face(button, video ? 'cam' : 'camOff', devices.video ? (video ? 'Stop video' : 'Start video') : 'No camera', !video);
+    face(button, video ? 'cam' : 'camOff', devices.video ? (video ? 'Stop video' : 'Start video') : 'No camera', !!devices.video && !video);
     button.disabled = !devices.video;
   }
   face(controls.share, 'share', call?.sharing ? 'Stop sharing' : 'Share screen', !!call?.sharing);
