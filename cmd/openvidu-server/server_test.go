@@ -179,7 +179,11 @@ func TestPortInUse(t *testing.T) {
 	if _, err := newServer(t.Context(), &cfg, "v0", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "listen for HTTP") {
 		t.Errorf("second server on the same port: %v", err)
 	}
-	cfg.HTTPSPort, cfg.KMSListen = 0, r.s.kms.Addr().String()
+	cfg.HTTPSPort = 0
+	if _, err := newServer(t.Context(), &cfg, "v0", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "OPENVIDU_RECORDING_PATH") {
+		t.Errorf("second server on the same recordings: %v", err)
+	}
+	cfg.RecordingPath, cfg.KMSListen = t.TempDir(), r.s.kms.Addr().String()
 	if _, err := newServer(t.Context(), &cfg, "v0", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "Kurento port") {
 		t.Errorf("second Kurento port: %v", err)
 	}

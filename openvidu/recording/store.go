@@ -15,11 +15,16 @@ import (
 // any of them. Paths are relative to the root and cannot leave it (os.Root).
 type store struct {
 	root *os.Root
-	dir  string // absolute, for URIs given to media nodes
+	held *os.File // the folder itself, locked: see errInUse
+	dir  string   // absolute, for URIs given to media nodes
 	// step is called before each change; an error stands for the end of the
 	// process there. nil outside tests.
 	step func(op string) error
 }
+
+// errInUse refuses a folder in which another process records: to each of two
+// servers the other's recordings would be those of a dead process, to be finished.
+var errInUse = errors.New("another process records there, give this one a folder of its own (OPENVIDU_RECORDING_PATH)")
 
 func openStore(dir string) (*store, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
@@ -29,10 +34,18 @@ func openStore(dir string) (*store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open recordings folder: %w", err)
 	}
-	return &store{root: root, dir: dir}, nil
+	held, err := root.Open(".")
+	if err == nil && !lock(held) {
+		err = errors.Join(errInUse, held.Close())
+	}
+	if err != nil {
+		_ = root.Close()
+		return nil, fmt.Errorf("open recordings folder %s: %w", dir, err)
+	}
+	return &store{root: root, held: held, dir: dir}, nil
 }
 
-func (s *store) close() error { return s.root.Close() }
+func (s *store) close() error { return errors.Join(s.root.Close(), s.held.Close()) }
 
 func (s *store) at(op string) error {
 	if s.step == nil {
