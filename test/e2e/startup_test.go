@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"context"
 	"fmt"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
@@ -81,6 +83,43 @@ func TestTerminate(t *testing.T) {
 		plays(t, path)
 		if d := probe(t, path).Duration; d < told.Sub(started)-2*time.Second {
 			t.Errorf("%s has %v, %v were recorded before SIGTERM", name, d, told.Sub(started))
+		}
+	}
+	s.healthy()
+}
+
+// TestSecondServer starts other servers beside one that is recording. One whose
+// folders overlap must not take the living recording for a dead process's; one
+// with the same recordings folder is refused.
+func TestSecondServer(t *testing.T) {
+	s := startServer(t)
+	id := s.session(nil)
+	token, _ := s.connection(id, "PUBLISHER", nil)
+	p := openPage(t, "publisher")
+	p.join(token, "")
+	p.publish(small())
+	s.rest(200, "POST", "/recordings/start", map[string]any{"session": id, "outputMode": "INDIVIDUAL"}, nil)
+	started := time.Now()
+
+	beside := startServer(t, "--file-roots="+s.home)
+	beside.healthy()
+	ctx, cancel := context.WithTimeout(t.Context(), startDeadline)
+	defer cancel()
+	same := exec.CommandContext(ctx, bin, "--dev", "--https-port=0", "--kms-listen=127.0.0.1:0", "--media-port=0",
+		"--file-roots="+s.home, "--recording-path="+s.recordings, "--state-dir="+t.TempDir())
+	same.Env = cleanEnvironment()
+	if out, err := same.CombinedOutput(); err == nil || !strings.Contains(string(out), "OPENVIDU_RECORDING_PATH") {
+		t.Errorf("a second server on the same recordings: %v\n%s", err, out)
+	}
+
+	runFor(t, time.Second, "the first records on", func() error { return want(!s.proc.exited(), "it ended: %v", s.proc.err) })
+	recorded := time.Since(started)
+	s.rest(200, "POST", "/recordings/stop/"+id, nil, nil)
+	_, files := s.download(s.recordingIs(id, "ready"))
+	for name, path := range files {
+		plays(t, path)
+		if d := probe(t, path).Duration; d < recorded-2*time.Second {
+			t.Errorf("%s has %v, %v were recorded", name, d, recorded)
 		}
 	}
 	s.healthy()
