@@ -1,6 +1,6 @@
 # Builds and runs openvidu-server; every build step is a make target.
 #
-#   docker run -p 4443:4443 -p 40000:40000/udp -p 40000:40000/tcp govidu
+#   docker run -p 4443:4443 -p 40000:40000/udp -p 40000:40000/tcp -p 3478:3478/udp govidu
 #   docker run -e DOMAIN_OR_PUBLIC_IP=video.example.com -e OPENVIDU_SECRET=... \
 #     --network host -v recordings:/opt/openvidu/recordings -v state:/var/lib/govidu govidu
 FROM golang:1.26-bookworm AS build
@@ -21,8 +21,8 @@ USER 10001:10001
 ENV HOME=/var/lib/govidu
 WORKDIR /
 VOLUME ["/var/lib/govidu", "/opt/openvidu/recordings", "/recordings"]
-# 443 with a domain, 4443 in developer mode, 40000 media.
-EXPOSE 443/tcp 4443/tcp 40000/tcp 40000/udp
+# 443 with a domain, 4443 in developer mode, 40000 media, 3478 STUN.
+EXPOSE 443/tcp 4443/tcp 40000/tcp 40000/udp 3478/udp
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=10s CMD ["ovctl", "health"]
 ENTRYPOINT ["openvidu-server"]
