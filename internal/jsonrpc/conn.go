@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 )
 
 // WebSocket close codes this package uses (RFC 6455 §7.4.1).
@@ -48,9 +49,13 @@ type Conn interface {
 	Abort(code int, reason string)
 	// Unsent gives the messages that WriteJSON took and that were never written,
 	// oldest first; before them, if asked for and with
-	// SocketOptions.TrackDelivery, those written that the peer's TCP has not
-	// acknowledged. It is final once Close has returned.
-	Unsent(unacknowledged bool) [][]byte
+	// SocketOptions.TrackDelivery, those written and not known to be delivered. It
+	// is final once Close has returned.
+	Unsent(undelivered bool) [][]byte
+	// Alive says that the peer is there, and will be for d: what its TCP has
+	// acknowledged by then counts as delivered. A later acknowledgement does not:
+	// the system gives it for a program that has given the socket up already.
+	Alive(d time.Duration)
 	// Done is closed when the connection is closed or lost.
 	Done() <-chan struct{}
 	// SetReadLimit changes the largest message ReadFrame accepts, in bytes.

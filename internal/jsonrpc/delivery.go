@@ -5,21 +5,25 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 )
 
-// maxTracked bounds the messages kept until they are acknowledged.
+// maxTracked bounds the messages kept until they are known to be delivered.
 const maxTracked = 4096
 
-// delivery remembers which written messages the peer's TCP has acknowledged. Each
+// delivery remembers which written messages are not known to be delivered. Each
 // message ends at a position of the byte stream, told by the system's counters
-// right after the write, so layers in between (TLS, framing) do not matter. The
-// nil value tracks nothing.
+// right after the write, so layers in between (TLS, framing) do not matter; it is
+// delivered when the peer's TCP had acknowledged that position while the peer was
+// known to be there. The nil value tracks nothing.
 type delivery struct {
 	raw syscall.RawConn
 
 	mu      sync.Mutex // leaf
 	written []written  // oldest first
-	acked   uint64
+	until   time.Time  // the peer is there until then
+	look    *time.Timer
+	ended   bool
 }
 
 type written struct {
@@ -45,11 +49,10 @@ func newDelivery(conn net.Conn) *delivery {
 	if err != nil {
 		return nil
 	}
-	d := &delivery{raw: raw}
 	if _, _, ok := position(raw); !ok {
 		return nil
 	}
-	return d
+	return &delivery{raw: raw}
 }
 
 // wrote notes a message that has just been written whole.
@@ -57,24 +60,54 @@ func (d *delivery) wrote(frame []byte) {
 	if d == nil {
 		return
 	}
-	acked, end, ok := position(d.raw)
+	_, end, ok := position(d.raw)
 	if !ok {
 		return
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.written = append(d.written, written{frame, end})
-	d.prune(acked)
 	if len(d.written) > maxTracked {
 		d.written = slices.Delete(d.written, 0, len(d.written)-maxTracked)
 	}
 }
 
+// alive is Conn.Alive: it looks now, and at the end of the time.
+func (d *delivery) alive(t time.Duration) {
+	if d == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended {
+		return
+	}
+	d.prune()
+	d.until = time.Now().Add(t)
+	if d.look != nil {
+		d.look.Stop()
+	}
+	if t <= 0 {
+		return
+	}
+	d.look = time.AfterFunc(t, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		// A machine that slept may have been late; then nothing is known.
+		if !d.ended && time.Since(d.until) < time.Second {
+			d.prune()
+		}
+	})
+}
+
 // prune forgets what is acknowledged. Under mu.
-func (d *delivery) prune(acked uint64) {
-	d.acked = max(d.acked, acked)
+func (d *delivery) prune() {
+	acked, _, ok := position(d.raw)
+	if !ok {
+		return
+	}
 	i := 0
-	for i < len(d.written) && d.written[i].end <= d.acked {
+	for i < len(d.written) && d.written[i].end <= acked {
 		i++
 	}
 	d.written = slices.Delete(d.written, 0, i)
@@ -85,21 +118,30 @@ func (d *delivery) finish() {
 	if d == nil {
 		return
 	}
-	if acked, _, ok := position(d.raw); ok {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.prune(acked)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.ended {
+		return
+	}
+	d.ended = true
+	if d.look != nil {
+		d.look.Stop()
+	}
+	if time.Now().Before(d.until) {
+		d.prune()
 	}
 }
 
-// unacknowledged gives the messages written and not acknowledged, oldest first.
-func (d *delivery) unacknowledged() [][]byte {
+// undelivered gives the messages written and not known to be delivered, oldest first.
+func (d *delivery) undelivered() [][]byte {
 	if d == nil {
 		return nil
 	}
-	d.finish()
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !d.ended && time.Now().Before(d.until) {
+		d.prune()
+	}
 	var out [][]byte
 	for _, w := range d.written {
 		out = append(out, w.frame)

@@ -55,6 +55,7 @@ func TestDeliveryIsTracked(t *testing.T) {
 			defer ws.Close()
 			conn := <-conns
 			defer conn.Abort(CloseNormal, "")
+			conn.Alive(time.Hour)
 			pad := strings.Repeat("x", 3000)
 			const n = 60
 			for i := range n {
@@ -87,6 +88,21 @@ func TestDeliveryIsTracked(t *testing.T) {
 				}
 			}
 			wait("all is delivered", func() bool { return len(conn.Unsent(true)) == 0 })
+			// Acknowledged by a machine whose program is not known to be there.
+			conn.Alive(0)
+			if err := conn.WriteJSON([]byte(`{"n":0}`)); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := ws.ReadMessage(); err != nil {
+				t.Fatal(err)
+			}
+			if got := conn.Unsent(true); len(got) != 1 {
+				t.Errorf("%d undelivered, want the one acknowledged too late", len(got))
+			}
+			wait("a sign of life makes it delivered", func() bool {
+				conn.Alive(0)
+				return len(conn.Unsent(true)) == 0
+			})
 			ws.Close()
 			conn.Close(CloseNormal, "")
 		})

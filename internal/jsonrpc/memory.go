@@ -5,6 +5,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // memoryQueue bounds each direction of a Pipe, in messages: both ends are ours,
@@ -68,6 +69,9 @@ func (m *memory) Abort(code int, reason string) { m.Close(code, reason) }
 
 // Unsent implements Conn: the other end can still read what was written.
 func (m *memory) Unsent(bool) [][]byte { return nil }
+
+// Alive implements Conn.
+func (m *memory) Alive(time.Duration) {}
 
 // Done implements Conn.
 func (m *memory) Done() <-chan struct{} { return m.done }

@@ -20,9 +20,9 @@ type SocketOptions struct {
 	QueueMessages int           // outgoing messages waiting; 0 is 512
 	QueueBytes    int           // outgoing bytes waiting; 0 is 1 MiB
 	WriteTimeout  time.Duration // one write; 0 is 10 s
-	// TrackDelivery lets Unsent tell what was written and never acknowledged, where
-	// the system can (Linux, TCP): a peer whose cable was cut did not get what its
-	// socket still took in.
+	// TrackDelivery lets Unsent tell what was written and is not known to be
+	// delivered, where the system can (Linux, TCP): a peer whose cable was cut did
+	// not get what its socket still took in. It needs Alive to be called.
 	TrackDelivery bool
 	Log           *slog.Logger
 }
@@ -210,17 +210,20 @@ func (s *socket) end(code int, reason string, drop bool) {
 }
 
 // Unsent implements Conn.
-func (s *socket) Unsent(unacknowledged bool) [][]byte {
+func (s *socket) Unsent(undelivered bool) [][]byte {
 	waiting := s.queue.unsent()
-	if !unacknowledged {
+	if !undelivered {
 		return waiting
 	}
-	out := s.delivery.unacknowledged()
+	out := s.delivery.undelivered()
 	if n := len(out); n > 0 && len(waiting) > 0 && &out[n-1][0] == &waiting[0][0] {
 		waiting = waiting[1:] // written between the two looks
 	}
 	return append(out, waiting...)
 }
+
+// Alive implements Conn.
+func (s *socket) Alive(d time.Duration) { s.delivery.alive(d) }
 
 // Done implements Conn.
 func (s *socket) Done() <-chan struct{} { return s.done }

@@ -103,3 +103,7 @@ func (c *limitedConn) Close() error {
 	defer c.release()
 	return c.Conn.Close()
 }
+
+// NetConn gives the connection underneath, whose TCP counters tell a signalling
+// socket what its browser has received.
+func (c *limitedConn) NetConn() net.Conn { return c.Conn }

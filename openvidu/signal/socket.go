@@ -35,6 +35,9 @@ const (
 	// maxLate bounds what is kept between the end of a socket and its Detach; it is
 	// above what a connection may miss, so reaching it ends the connection there.
 	maxLate = 8192
+	// pongPatience is how long a browser that has just sent a ping waits for our
+	// answer before it gives the socket up.
+	pongPatience = 5 * time.Second
 	// missedPings of the interval close the socket.
 	missedPings = 3
 )
@@ -90,6 +93,7 @@ func newSocket(h *Handler, conn jsonrpc.Conn, ip, user string) *socket {
 func (s *socket) serve() {
 	s.joinTimer = time.AfterFunc(s.h.opts.JoinTimeout, func() { s.conn.Abort(jsonrpc.ClosePolicy, "no joinRoom in time") })
 	s.watchdog = time.AfterFunc(missedPings*s.interval, s.silent)
+	s.conn.Alive(pongPatience)
 	ctx, cancel := context.WithCancel(context.Background())
 	var worker sync.WaitGroup
 	worker.Go(func() { s.work(ctx) })
@@ -139,9 +143,9 @@ func (s *socket) Finish() {
 }
 
 // undelivered gives the notifications the browser did not get, oldest first; it
-// runs on the session's goroutine. What the system took and the browser has not
-// acknowledged counts as such, except when the browser was merely slow: then it
-// is alive and will still read that.
+// runs on the session's goroutine. What the system took and is not known to be
+// delivered counts as such, except when the browser was merely slow: then it is
+// alive and will still read that.
 func (s *socket) undelivered() [][]byte {
 	alive := time.Since(began)-time.Duration(s.heard.Load()) < 2*s.h.opts.PingInterval
 	var out [][]byte
@@ -220,6 +224,7 @@ func (s *socket) atOnce(req *jsonrpc.Request) bool {
 			s.interval = min(max(time.Duration(*p.Interval*float64(time.Millisecond)), minPing), maxPing)
 		}
 		s.watchdog.Reset(missedPings * s.interval)
+		s.conn.Alive(min(s.interval, pongPatience))
 		s.reply(req, struct {
 			Value string `json:"value"`
 		}{"pong"})
