@@ -123,6 +123,7 @@ func TestKill9(t *testing.T) {
 		{Container: recorder.MP4, Video: codec.H264, Audio: codec.Opus},
 	} {
 		t.Run(c.Name(), func(t *testing.T) {
+			t.Parallel()
 			units := muxtest.Units(t, c)
 			for i := range kills {
 				t.Run(strconv.Itoa(i), func(t *testing.T) {
@@ -169,12 +170,14 @@ func kill9(t *testing.T, self string, c muxtest.Case, units []*pipeline.Packet, 
 		t.Fatalf("the writer got to %d ms: %s", last, stderr.String())
 	}
 	report, err := recorder.Recover(context.Background(), []string{dir}, recorder.RecoverOptions{})
-	if err != nil || len(report.Files) != 1 || len(report.Quarantined) != 0 {
+	if err != nil || len(report.Quarantined) != 0 {
 		t.Fatalf("recovery: %+v, %v", report, err)
 	}
-	r := report.Files[0]
-	if r.Err != nil || r.Manifest.Status != recorder.Recovered {
-		t.Fatalf("killed after %v, at %d ms: %v, %+v", after, last, r.Err, r.Manifest)
+	// What counts is on the disk: a server on this machine that shares the
+	// folder may have been faster.
+	m := manifestOf(t, dir, name)
+	if m.Status != recorder.Recovered {
+		t.Fatalf("killed after %v, at %d ms: %+v, %+v", after, last, report.Files, m)
 	}
 	path := filepath.Join(dir, name)
 	got := codectest.ProbeFile(t, path).Duration(t).Milliseconds()
@@ -182,6 +185,6 @@ func kill9(t *testing.T, self string, c muxtest.Case, units []*pipeline.Packet, 
 	if got < last-2000 || got > last+100 {
 		t.Errorf("killed at %d ms: %d ms can be played, want at most 2000 less", last, got)
 	}
-	near(t, "manifest's duration", r.Manifest.DurationMs, got, 50)
+	near(t, "manifest's duration", m.DurationMs, got, 50)
 	codectest.MustPlay(t, path)
 }

@@ -21,6 +21,9 @@ func TestMuxers(t *testing.T) {
 		{Container: recorder.MP4, Video: codec.H264},
 		{Container: recorder.MP4, Audio: codec.Opus},
 	} {
-		t.Run(c.Name(), func(t *testing.T) { muxtest.Run(t, c) })
+		t.Run(c.Name(), func(t *testing.T) {
+			t.Parallel()
+			muxtest.Run(t, c)
+		})
 	}
 }
