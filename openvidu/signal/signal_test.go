@@ -438,6 +438,13 @@ func TestReconnectOverTheWire(t *testing.T) {
 	if f := again.call("ping", map[string]any{"interval": 5000}); f.Result["sessionId"] != private {
 		t.Errorf("ping: %s", f.raw)
 	}
+	for !slices.ContainsFunc(again.got, func(f frame) bool { return f.Method == "participantUnpublished" }) {
+		f, ok := again.next()
+		if !ok {
+			t.Fatal("ended before all was replayed")
+		}
+		again.got = append(again.got, f)
+	}
 	var methods []string
 	for _, f := range again.got {
 		methods = append(methods, f.Method)
