@@ -58,7 +58,6 @@ type Options struct {
 	ForcedVideoCodec string // default MEDIA_SERVER_PREFERRED
 	AllowTranscoding bool
 
-	RecordingEnabled      bool
 	RecordingNotification string // none, moderator, publisher_moderator (default), all
 
 	ReconnectWindow  time.Duration // default 10 s

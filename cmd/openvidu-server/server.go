@@ -161,8 +161,8 @@ func (s *server) startRooms() error {
 		OwnICEServers: s.ownICE(), DefaultICEServers: func() []openvidu.ICEServer { return defaultICE(c.ICEServers, time.Now()) },
 		Bandwidth:        openvidu.Bandwidth{MaxRecv: c.MaxRecvBandwidth, MinRecv: c.MinRecvBandwidth, MaxSend: c.MaxSendBandwidth, MinSend: c.MinSendBandwidth},
 		ForcedVideoCodec: c.ForcedVideoCodec, AllowTranscoding: c.AllowTranscoding,
-		RecordingEnabled: c.RecordingEnabled, RecordingNotification: c.RecordingNotification,
-		GarbageInterval: interval, GarbageThreshold: time.Duration(c.GarbageThreshold) * time.Second,
+		RecordingNotification: c.RecordingNotification,
+		GarbageInterval:       interval, GarbageThreshold: time.Duration(c.GarbageThreshold) * time.Second,
 	})
 	if err != nil {
 		return err

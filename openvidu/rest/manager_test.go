@@ -25,7 +25,7 @@ func (noMedia) Place(context.Context) (client.Client, error) { return nil, error
 func newManagerDoor(t *testing.T) *door {
 	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	m, err := openvidu.New(openvidu.Options{Log: log, Media: noMedia{}, PublicHost: "host", PublicPort: 4443, RecordingEnabled: true})
+	m, err := openvidu.New(openvidu.Options{Log: log, Media: noMedia{}, PublicHost: "host", PublicPort: 4443})
 	if err != nil {
 		t.Fatal(err)
 	}

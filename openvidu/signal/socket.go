@@ -272,14 +272,15 @@ func (s *socket) refuse(req *jsonrpc.Request, err error) {
 	var wire *jsonrpc.Error
 	switch {
 	case errors.As(err, &own):
-		s.log.Debug("request refused", "method", req.Method, obs.AttrErr, own.Text)
+		// Not the text: it may hold what the browser took for a token.
+		s.log.Debug("request refused", obs.Remote("method", req.Method), "code", int(own.Code))
 		s.fail(req, int(own.Code), own.Text)
 	case errors.As(err, &wire):
 		s.fail(req, wire.Code, wire.Message)
 	case errors.Is(err, context.Canceled):
 	default:
 		incident := rand.Text()[:12]
-		s.log.Error("request failed", "method", req.Method, obs.AttrRequest, incident, obs.AttrErr, err)
+		s.log.Error("request failed", obs.Remote("method", req.Method), obs.AttrRequest, incident, obs.AttrErr, err)
 		s.fail(req, jsonrpc.CodeInternal, "internal error, incident "+incident)
 	}
 }
@@ -291,7 +292,7 @@ func (s *socket) reply(req *jsonrpc.Request, result any) {
 	}
 	body, err := jsonrpc.Marshal(result)
 	if err != nil {
-		s.log.Error("result not marshalled", "method", req.Method, obs.AttrErr, err)
+		s.log.Error("result not marshalled", obs.Remote("method", req.Method), obs.AttrErr, err)
 		s.fail(req, jsonrpc.CodeInternal, "internal error")
 		return
 	}
