@@ -88,7 +88,6 @@ type fileTrack struct {
 	index   int
 	format  pipeline.Format
 	waitKey bool
-	changed bool
 	first   time.Duration
 	last    time.Duration
 	end     time.Duration
