@@ -25,6 +25,7 @@ type browser struct {
 	chromium *process
 	driver   *process
 	in       io.WriteCloser
+	profile  string           // Chromium's user data folder
 	fixtures *httptest.Server // serves page.html and the client library
 
 	mu      sync.Mutex
@@ -106,7 +107,7 @@ func startBrowser() (_ *browser, err error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &browser{calls: map[int]chan answer{}, console: map[string]*tail{}}
+	b := &browser{profile: profile, calls: map[int]chan answer{}, console: map[string]*tail{}}
 	defer func() {
 		if err != nil {
 			b.stop()
@@ -119,10 +120,6 @@ func startBrowser() (_ *browser, err error) {
 	if err != nil {
 		return nil, err
 	}
-	go func() { // the profile goes when Chromium has gone
-		<-b.chromium.done
-		_ = os.RemoveAll(profile)
-	}()
 	endpoint, err := debuggingEndpoint(b.chromium, filepath.Join(profile, "DevToolsActivePort"))
 	if err != nil {
 		return nil, err
@@ -186,6 +183,10 @@ func (b *browser) stop() {
 	}
 	if b.fixtures != nil {
 		b.fixtures.Close()
+	}
+	// Chromium's children may write a moment longer than it lives.
+	if err := poll(10*time.Second, func() error { return os.RemoveAll(b.profile) }); err != nil {
+		fmt.Fprintln(os.Stderr, "e2e: the browser's profile is left:", err)
 	}
 }
 
