@@ -34,7 +34,7 @@ func (e *installError) Error() string { return e.err.Error() + "\n" + e.out }
 func runNode(t *testing.T, script string) {
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is not installed", tool)
+			t.Fatalf("%s is missing: scripts/install.sh node", tool)
 		}
 	}
 	if err := install(); err != nil {
