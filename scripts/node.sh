@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Runs a command with the Node that install.sh put into .tools, if it did.
+# Runs a command with the Node or npm that install.sh put into .tools, if it did.
 set -euo pipefail
 tools="$(cd "$(dirname "$0")/.." && pwd)/.tools/node/bin"
-if [ -x "$tools/node" ]; then export PATH="$tools:$PATH"; fi
+if [ -d "$tools" ]; then export PATH="$tools:$PATH"; fi
 exec "$@"
