@@ -17,6 +17,7 @@ var later = map[string]string{
 	"KMS_URIS":                  "the server uses the media node inside it only",
 	"COTURN_IP":                 "there is no TURN server inside yet; use OPENVIDU_WEBRTC_ICE_SERVERS", "COTURN_PORT": "there is no TURN server inside yet; use OPENVIDU_WEBRTC_ICE_SERVERS",
 	"COTURN_SHARED_SECRET_KEY": "there is no TURN server inside yet; use OPENVIDU_WEBRTC_ICE_SERVERS",
+	"HTTP_PORT":                "only HTTPS is served; there is no redirect from plain HTTP yet",
 	"LETSENCRYPT_EMAIL":        "certificates are not ordered yet; use CERTIFICATE_TYPE=owncert",
 }
 
