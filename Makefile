@@ -29,7 +29,7 @@ test: ## Everything: page, build, lint, unit tests with -race, end to end
 	scripts/test.sh
 
 test-race: ## Unit tests with the race detector
-	scripts/install.sh gcc
+	scripts/install.sh gcc ffmpeg
 	CGO_ENABLED=1 go test -race -timeout 8m $(UNIT)
 
 test-e2e: web build ## End-to-end tests: the binary, real Chromium, the old clients

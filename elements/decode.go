@@ -232,7 +232,7 @@ func (f *field) convert(raw any, resolve Resolver, role string) (reflect.Value, 
 		out.Set(reflect.New(f.typ.Elem()))
 		out.Elem().Set(v)
 	case reflect.String:
-		s, ok := toText(raw)
+		s, ok := Text(raw)
 		if !ok {
 			return out, f.wrong(role)
 		}
@@ -308,7 +308,7 @@ func checkType(m map[string]any, t reflect.Type) error {
 }
 
 func (f *field) reference(raw any, resolve Resolver, role string) (reflect.Value, error) {
-	id, ok := toText(raw)
+	id, ok := Text(raw)
 	if !ok {
 		return reflect.Value{}, f.wrong(role)
 	}
@@ -347,7 +347,9 @@ func valid(e Enum, s string) bool {
 	return false
 }
 
-func toText(raw any) (string, bool) {
+// Text is a decoded JSON value (numbers as json.Number) as text, with the
+// original's leniency: numbers, booleans and null have a text, objects and lists none.
+func Text(raw any) (string, bool) {
 	switch v := raw.(type) {
 	case string:
 		return v, true

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/govidu/govidu/elements"
 	"github.com/govidu/govidu/internal/jsonrpc"
 	"github.com/govidu/govidu/internal/kerr"
 )
@@ -72,7 +73,7 @@ func (c *connection) parse(r *jsonrpc.Request) *call {
 	}
 	switch raw, given := q.params["sessionId"]; {
 	case given && raw != nil && raw != "":
-		id, ok := scalar(raw)
+		id, ok := elements.Text(raw)
 		q.sessionID, q.badID = id, !ok
 	default:
 		q.sessionID = c.session()

@@ -2,8 +2,6 @@ package kms
 
 import (
 	"context"
-	"encoding/json"
-	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -98,26 +96,11 @@ func (q *call) text(name string) (string, error) {
 	if !ok {
 		return "", kerr.New(kerr.ServerError, "'%s' parameter is required", name)
 	}
-	text, ok := scalar(raw)
+	text, ok := elements.Text(raw)
 	if !ok {
 		return "", kerr.New(kerr.ServerError, "'%s' parameter should be a string", name)
 	}
 	return text, nil
-}
-
-// scalar is a value as text, with the original's leniency.
-func scalar(raw any) (string, bool) {
-	switch v := raw.(type) {
-	case string:
-		return v, true
-	case json.Number:
-		return v.String(), true
-	case bool:
-		return strconv.FormatBool(v), true
-	case nil:
-		return "", true
-	}
-	return "", false
 }
 
 func (s *Server) ping(_ context.Context, q *call) (result, error) {

@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"os"
 	"os/exec"
 	"strconv"
 	"testing"
@@ -45,16 +44,12 @@ func (c Clip) withDefaults() Clip {
 	return c
 }
 
-// NeedFFmpeg fails the test when ffmpeg or ffprobe is missing; it skips it when
-// GOVIDU_NO_FFMPEG is set.
+// NeedFFmpeg fails the test when ffmpeg or ffprobe is missing.
 func NeedFFmpeg(t testing.TB) {
 	t.Helper()
 	for _, name := range []string{"ffmpeg", "ffprobe"} {
 		if _, err := exec.LookPath(name); err != nil {
-			if os.Getenv("GOVIDU_NO_FFMPEG") != "" {
-				t.Skipf("%s is not installed and GOVIDU_NO_FFMPEG is set", name)
-			}
-			t.Fatalf("this test needs %s: install ffmpeg, or set GOVIDU_NO_FFMPEG=1 to go without", name)
+			t.Fatalf("this test needs %s: scripts/install.sh ffmpeg", name)
 		}
 	}
 }
