@@ -1,6 +1,8 @@
 package pipeline
 
 import (
+	"context"
+	"io"
 	"time"
 
 	"github.com/pion/rtp"
@@ -41,8 +43,13 @@ const (
 	// H264 is Annex B, VP8/VP9 a whole frame, AV1 a temporal unit of OBUs with
 	// sizes, Opus one Opus packet, PCMU/PCMA samples.
 	Unit
-	// Raw: one decoded picture or block of samples per Packet.
+	// Raw: decoded pictures or samples. They never leave the worker that made
+	// them: a Packet of this framing has no payload and only tells that media
+	// flows at the Format's Origin, which is asked for encodings of it.
 	Raw
+	// Undecided is what a receiver that has not negotiated yet accepts: nothing
+	// is sent to it, and that is no error. See Link.Renegotiate.
+	Undecided
 )
 
 // Format describes what travels on a link. A Format is immutable once a Packet
@@ -62,12 +69,40 @@ type Format struct {
 	Config []byte
 	// Width and Height are in pixels; zero until known.
 	Width, Height int
+	// Caps is GStreamer's caps text of coded media that has no codec.Name, from a
+	// file; only decoders in workers can use it, and Codec is then Other.
+	Caps string
+	// Reordered tells that frames are in decoding order with bidirectional
+	// prediction (H264 of files): PTS is not monotonic, and no RTP line, no
+	// recorder takes it as it is.
+	Reordered bool
+	// Origin of Framing Raw: where the media can be encoded.
+	Origin Origin
+}
+
+// RawCodec is the Codec of Framing Raw, Other that of media described by Caps.
+const (
+	RawCodec codec.Name = "raw"
+	Other    codec.Name = "other"
+)
+
+// Origin is a place with decoded media, in a worker.
+type Origin interface {
+	// Encodes tells whether the platform can make to (Framing Unit) of it.
+	Encodes(to Format) bool
+	// Encode starts to push to's units to out and returns at once; a failure
+	// comes by out.Fail. Wishes of out's receivers reach the Producer that it
+	// sets with out.SetProducer.
+	Encode(ctx context.Context, to Format, out *Output) (io.Closer, error)
 }
 
 // Fits tells whether a packet of format f can go to a receiver that accepts g
 // without conversion: same kind, codec and framing. A zero Codec or Framing in
 // g is a wildcard.
 func (f *Format) Fits(g *Format) bool {
+	if f.Reordered && !g.Reordered {
+		return false
+	}
 	return f.Kind == g.Kind && (g.Codec == "" || f.Codec == g.Codec) && (g.Framing == 0 || f.Framing == g.Framing)
 }
 
@@ -139,6 +174,10 @@ type Attachable interface {
 	Attached(l *Link)
 	Detached(l *Link)
 }
+
+// Ender is an Input that wants to know when its source's media ends by itself
+// (a file is over). Output.End calls it.
+type Ender interface{ End() }
 
 // Element is a node of the graph. Close is idempotent and waits for its goroutines.
 // Input and Output answer kerr.UnsupportedMediaType for a kind they do not have.
