@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,30 +14,44 @@ import (
 // Output passes to its producer; wishes between are merged into one at its end.
 const KeyFrameInterval = 500 * time.Millisecond
 
-// Output fans packets out to links. The list of links is copy-on-write, so Push
-// takes no lock and allocates nothing per receiver. Links to receivers that do
-// not take the source's format go through a chain of converters from the
-// Planner; receivers that want the same format share one chain.
+// Output fans packets out to links. What a packet takes is worked out when its
+// format or the links change, so Push takes no lock and allocates nothing per
+// receiver. Receivers that do not take the source's format hang on a tree of
+// conversions (planner.go); those that want the same share its branches.
 type Output struct {
-	kind     Kind
-	label    string
-	producer Producer
-	planner  *Planner
-	inner    bool // inside a chain: its outer link asks for the keyframe
+	kind    Kind
+	label   string
+	planner *Planner
+	parent  *Output // of a conversion's result: the Output before it; nil for an element's own
 
-	links   atomic.Pointer[[]*Link]
-	format  atomic.Pointer[Format] // of the latest packet
-	packets atomic.Uint64
-	bytes   atomic.Uint64
+	producer atomic.Pointer[Producer]
+	fan      atomic.Pointer[fan]
+	packets  atomic.Uint64
+	bytes    atomic.Uint64
+	measure  atomic.Bool
+	latency  atomic.Int64 // running mean in ns
+	onError  atomic.Pointer[func(*Link, error)]
+	encoding atomic.Pointer[func() Encoding]
 
-	mu      sync.Mutex // changes to links, chains and closed; never held while calling out
-	chains  []*chain
-	closed  bool
-	onError atomic.Pointer[func(*Link, error)]
+	// mu guards the whole tree below an element's own Output; the inner ones
+	// use their root's. It is never held while calling a receiver or a producer.
+	mu     sync.Mutex
+	links  []*Link // of a root: all; of an inner Output: none
+	ends   []*Link // links whose receivers are fed from here
+	nodes  []*node // conversions fed from here
+	forced *Format
+	closed bool
 
 	keyMu    sync.Mutex
 	keyLast  time.Time
 	keyTimer *time.Timer
+	rates    map[*Link]int // what receivers can take, in bps
+}
+
+// fan is who gets packets of one format.
+type fan struct {
+	format *Format
+	to     []Input
 }
 
 // Link is one connection from an Output to an Input. It is the receiver's handle
@@ -44,23 +59,41 @@ type Output struct {
 type Link struct {
 	from    *Output
 	to      Input
-	spliced bool
-	route   atomic.Pointer[route]
+	spliced atomic.Bool
 	gone    atomic.Bool
-}
-
-// route is how packets of one format get to the link's input; to is nil when
-// they cannot.
-type route struct {
-	format *Format
-	to     Input
-	chain  *chain // nil when the link is direct
+	at      atomic.Pointer[Output] // that feeds it; nil while nothing does
+	failed  *Format                // that could not be converted; guarded by from.mu
 }
 
 // NewOutput makes an Output of an element. producer may be nil (wishes are then
 // dropped); planner may be nil (formats are then never converted).
 func NewOutput(kind Kind, label string, producer Producer, planner *Planner) *Output {
-	return &Output{kind: kind, label: label, producer: producer, planner: planner}
+	o := &Output{kind: kind, label: label, planner: planner}
+	o.SetProducer(producer)
+	return o
+}
+
+// SetProducer replaces who hears the receivers' wishes; nil drops them.
+func (o *Output) SetProducer(p Producer) {
+	if p == nil {
+		o.producer.Store(nil)
+		return
+	}
+	o.producer.Store(&p)
+}
+
+func (o *Output) source() Producer {
+	if p := o.producer.Load(); p != nil {
+		return *p
+	}
+	return nil
+}
+
+func (o *Output) root() *Output {
+	for o.parent != nil {
+		o = o.parent
+	}
+	return o
 }
 
 // Kind is the media type that flows here.
@@ -69,22 +102,38 @@ func (o *Output) Kind() Kind { return o.kind }
 // Label is the media description, "default" in Kurento's graphs.
 func (o *Output) Label() string { return o.label }
 
-// Format is that of the latest packet, nil before the first.
-func (o *Output) Format() *Format { return o.format.Load() }
+// Format is that of the latest packet or announcement, nil before the first.
+func (o *Output) Format() *Format {
+	if f := o.fan.Load(); f != nil {
+		return f.format
+	}
+	return nil
+}
 
 // Counters are packets and payload bytes pushed since birth, whatever the links.
 func (o *Output) Counters() (packets, bytes uint64) { return o.packets.Load(), o.bytes.Load() }
 
-// OnLinkError sets the function that hears of links that cannot be served,
-// once per link and format. It is called on the pushing goroutine and must not block.
+// OnLinkError sets the function that hears of links that cannot be served, once
+// per link and format, and of conversions that fail while they run. It is
+// called without a lock and must not block.
 func (o *Output) OnLinkError(f func(l *Link, err error)) { o.onError.Store(&f) }
+
+// OnEncoding sets what tells encoders the element's bitrates.
+func (o *Output) OnEncoding(f func() Encoding) { o.encoding.Store(&f) }
+
+// Encoding is what the element at the root of o wants of encoders.
+func (o *Output) Encoding() Encoding {
+	if f := o.root().encoding.Load(); f != nil {
+		return (*f)()
+	}
+	return Encoding{}
+}
 
 // Links is the number of receivers, spliced ones included.
 func (o *Output) Links() int {
-	if p := o.links.Load(); p != nil {
-		return len(*p)
-	}
-	return 0
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.links)
 }
 
 // Connect adds a receiver. The source is offered the link first (Splicer); when
@@ -92,36 +141,60 @@ func (o *Output) Links() int {
 // keyframe wish, so a late viewer starts within one request.
 func (o *Output) Connect(in Input) (*Link, error) {
 	l := &Link{from: o, to: in}
-	if s, ok := o.producer.(Splicer); ok {
-		l.spliced = s.Splice(in)
+	o.mu.Lock()
+	free := o.forced == nil
+	o.mu.Unlock()
+	if s, ok := o.source().(Splicer); ok && free {
+		l.spliced.Store(s.Splice(in))
 	}
 	o.mu.Lock()
 	if o.closed {
 		o.mu.Unlock()
-		if l.spliced {
-			o.producer.(Splicer).Unsplice(in)
+		if l.spliced.Load() {
+			o.source().(Splicer).Unsplice(in)
 		}
 		return nil, fmt.Errorf("connect to closed output %s: %w", o.label, kerr.ConnectError)
 	}
-	o.setLinks(func(links []*Link) []*Link { return append(links, l) })
+	o.links = append(o.links, l)
 	o.mu.Unlock()
+	// The receiver knows its link before the first packet and before a
+	// conversion that is opened for it asks for anything.
 	if a, ok := in.(Attachable); ok {
 		a.Attached(l)
 	}
-	if o.kind == Video && !o.inner {
+	o.change(func() ([]*node, error) { return nil, o.route(l) }, l)
+	if o.kind == Video {
 		l.Feedback(Feedback{Wish: WishKeyFrame})
 	}
 	return l, nil
 }
 
-// setLinks replaces the copy-on-write list. The caller holds o.mu.
-func (o *Output) setLinks(edit func([]*Link) []*Link) {
-	var old []*Link
-	if p := o.links.Load(); p != nil {
-		old = *p
+// change runs edit under the tree's lock, then closes what it left idle and
+// tells the element of the error of l.
+func (o *Output) change(edit func() ([]*node, error), l *Link) {
+	o.mu.Lock()
+	idle, err := edit()
+	o.mu.Unlock()
+	for _, n := range idle {
+		n.close()
 	}
-	next := edit(append(make([]*Link, 0, len(old)+1), old...))
-	o.links.Store(&next)
+	if err != nil {
+		o.report(l, err)
+	}
+}
+
+func (o *Output) report(l *Link, err error) {
+	if f := o.onError.Load(); f != nil {
+		(*f)(l, err)
+	}
+}
+
+// Announce tells the format of what is to come, so that links and conversions
+// are ready before the first packet.
+func (o *Output) Announce(f *Format) {
+	if g := o.fan.Load(); g == nil || g.format != f {
+		o.rewire(f)
+	}
 }
 
 // Push hands p to every receiver on the caller's goroutine. p must not be
@@ -129,83 +202,98 @@ func (o *Output) setLinks(edit func([]*Link) []*Link) {
 func (o *Output) Push(p *Packet) {
 	o.packets.Add(1)
 	o.bytes.Add(uint64(len(p.Payload)))
-	if o.format.Load() != p.Format {
-		o.format.Store(p.Format)
+	f := o.fan.Load()
+	if f == nil || f.format != p.Format {
+		f = o.rewire(p.Format)
 	}
-	links := o.links.Load()
-	if links == nil {
+	if o.measure.Load() {
+		o.observe(p)
+	}
+	for _, in := range f.to {
+		in.Push(p)
+	}
+}
+
+// observe keeps the running mean of the time between a packet's arrival and its
+// being here; a new value weighs a quarter, as in the original.
+func (o *Output) observe(p *Packet) {
+	if p.Arrival.IsZero() {
 		return
 	}
-	for _, l := range *links {
-		if l.spliced {
-			continue
-		}
-		r := l.route.Load()
-		if r == nil || r.format != p.Format {
-			r = o.resolve(l, p.Format)
-		}
-		switch {
-		case r.to == nil:
-		case r.chain == nil:
-			r.to.Push(p)
-		case r.chain.lead.Load() == l:
-			// The chain gets each packet once, from the first of the links that
-			// share it; its own last Output serves them all.
-			r.to.Push(p)
-		}
+	d := int64(time.Since(p.Arrival))
+	if old := o.latency.Load(); old != 0 {
+		d = old + (d-old)/4
 	}
+	o.latency.Store(d)
 }
 
-// resolve finds how packets of format f get to l, opening converters if needed.
-// It is the slow path, run once per link and format.
-func (o *Output) resolve(l *Link, f *Format) *route {
-	o.mu.Lock()
-	if r := l.route.Load(); r != nil && r.format == f {
-		o.mu.Unlock()
-		return r
+// MeasureLatency begins or ends measuring, here and in conversions.
+func (o *Output) MeasureLatency(on bool) { o.measure.Store(on) }
+
+// Latency is the mean time between a packet's arrival at the server and its
+// leaving here; 0 when not measured.
+func (o *Output) Latency() time.Duration { return time.Duration(o.latency.Load()) }
+
+// rewire works out where packets of format f go. It is the slow path.
+func (o *Output) rewire(f *Format) *fan {
+	root := o.root()
+	type failure struct {
+		l   *Link
+		err error
 	}
-	if l.gone.Load() || o.closed {
-		o.mu.Unlock()
-		return &route{format: f}
-	}
-	var idle []*chain
-	if r := l.route.Load(); r != nil && r.chain != nil {
-		idle = o.leaveChain(r.chain, l)
-	}
-	r := &route{format: f}
-	var err error
-	accepts := l.to.Accepts()
-	if fitsAny(f, accepts) {
-		r.to = l.to
-	} else {
-		r.chain, err = o.joinChain(l, f, accepts)
-		if err == nil {
-			r.to = r.chain.head
+	var failures []failure
+	var idle []*node
+	root.mu.Lock()
+	old := o.fan.Load()
+	switch {
+	case old != nil && old.format == f:
+	case o.parent != nil, old != nil && old.format != nil && f.same(old.format):
+		// Another picture size: the conversions stay. A conversion's result
+		// keeps the format it was planned with.
+		o.fan.Store(&fan{f, old.targets()})
+	default:
+		o.fan.Store(&fan{format: f})
+		for _, l := range o.links {
+			idle = append(idle, o.leave(l)...)
+			l.failed = nil
+		}
+		for _, l := range o.links {
+			if err := o.route(l); err != nil {
+				failures = append(failures, failure{l, err})
+			}
 		}
 	}
-	l.route.Store(r)
-	o.mu.Unlock()
-	for _, c := range idle {
-		c.close()
+	now := o.fan.Load()
+	root.mu.Unlock()
+	for _, n := range idle {
+		n.close()
 	}
-	if err != nil {
-		if report := o.onError.Load(); report != nil {
-			(*report)(l, err)
-		}
+	for _, x := range failures {
+		root.report(x.l, x.err)
 	}
-	return r
+	return now
 }
 
-func fitsAny(f *Format, accepts []Format) bool {
-	if len(accepts) == 0 {
-		return true
+func (f *fan) targets() []Input {
+	if f == nil {
+		return nil
 	}
-	for i := range accepts {
-		if f.Fits(&accepts[i]) {
-			return true
-		}
+	return f.to
+}
+
+// refan makes the list of receivers anew. The caller holds the tree's lock.
+func (o *Output) refan() {
+	f := &fan{to: make([]Input, 0, len(o.ends)+len(o.nodes))}
+	if old := o.fan.Load(); old != nil {
+		f.format = old.format
 	}
-	return false
+	for _, l := range o.ends {
+		f.to = append(f.to, l.to)
+	}
+	for _, n := range o.nodes {
+		f.to = append(f.to, n.in)
+	}
+	o.fan.Store(f)
 }
 
 // Disconnect removes a link; a second call is harmless. A Push under way may
@@ -214,27 +302,13 @@ func (o *Output) Disconnect(l *Link) {
 	if l == nil || l.from != o || l.gone.Swap(true) {
 		return
 	}
-	if l.spliced {
-		o.producer.(Splicer).Unsplice(l.to)
+	if l.spliced.Load() {
+		o.source().(Splicer).Unsplice(l.to)
 	}
-	o.mu.Lock()
-	o.setLinks(func(links []*Link) []*Link {
-		kept := links[:0]
-		for _, x := range links {
-			if x != l {
-				kept = append(kept, x)
-			}
-		}
-		return kept
-	})
-	var idle []*chain
-	if r := l.route.Load(); r != nil && r.chain != nil {
-		idle = o.leaveChain(r.chain, l)
-	}
-	o.mu.Unlock()
-	for _, c := range idle {
-		c.close()
-	}
+	o.change(func() ([]*node, error) {
+		o.links = slices.DeleteFunc(slices.Clone(o.links), func(x *Link) bool { return x == l })
+		return o.leave(l), nil
+	}, l)
 	if a, ok := l.to.(Attachable); ok {
 		a.Detached(l)
 	}
@@ -244,11 +318,10 @@ func (o *Output) Disconnect(l *Link) {
 func (o *Output) Close() {
 	o.mu.Lock()
 	o.closed = true
+	links := o.links
 	o.mu.Unlock()
-	if p := o.links.Load(); p != nil {
-		for _, l := range *p {
-			o.Disconnect(l)
-		}
+	for _, l := range links {
+		o.Disconnect(l)
 	}
 	o.keyMu.Lock()
 	if o.keyTimer != nil {
@@ -258,6 +331,34 @@ func (o *Output) Close() {
 	o.keyMu.Unlock()
 }
 
+// End tells receivers that ask (Ender) that the media is over.
+func (o *Output) End() {
+	o.mu.Lock()
+	links := slices.Clone(o.links)
+	o.mu.Unlock()
+	for _, l := range links {
+		if e, ok := l.to.(Ender); ok {
+			e.End()
+		}
+	}
+}
+
+// Force makes receivers get codec f.Codec wherever they accept it, also when
+// they would take the source's own; nil ends that. Links are routed anew;
+// spliced ones go packet by packet from now on.
+func (o *Output) Force(f *Format) {
+	o.mu.Lock()
+	o.forced = f
+	links := slices.Clone(o.links)
+	o.mu.Unlock()
+	for _, l := range links {
+		if f != nil {
+			l.Unsplice()
+		}
+		l.Renegotiate()
+	}
+}
+
 // From is the Output the link comes from.
 func (l *Link) From() *Output { return l.from }
 
@@ -265,24 +366,93 @@ func (l *Link) From() *Output { return l.from }
 func (l *Link) To() Input { return l.to }
 
 // Spliced tells whether the source forwards below the packet level.
-func (l *Link) Spliced() bool { return l.spliced }
+func (l *Link) Spliced() bool { return l.spliced.Load() }
+
+// Renegotiate works out the link's conversions again, after the receiver has
+// changed what it accepts. Call it without a lock.
+func (l *Link) Renegotiate() {
+	o := l.from
+	var keep bool
+	o.change(func() ([]*node, error) {
+		at := l.at.Load()
+		if keep = l.gone.Load() || l.spliced.Load() || o.stays(l, at); keep {
+			return nil, nil
+		}
+		// The new route may run over conversions of the old one.
+		l.failed = nil
+		at = o.unhang(l)
+		err := o.route(l)
+		return at.prune(), err
+	}, l)
+	if !keep && o.kind == Video {
+		l.Feedback(Feedback{Wish: WishKeyFrame})
+	}
+}
+
+// stays tells whether l, which hangs at at, still gets what its receiver takes
+// with no conversion too many. The caller holds o.mu.
+func (o *Output) stays(l *Link, at *Output) bool {
+	if at == nil {
+		return false
+	}
+	accepts := o.narrow(o.Format(), l.to.Accepts())
+	return fits(at.Format(), accepts) && (at == o || !fits(o.Format(), accepts))
+}
+
+// Unsplice takes a link back from the source: packets are pushed one by one and
+// converted from now on. Call it without a lock; a second call is harmless.
+func (l *Link) Unsplice() {
+	if !l.spliced.CompareAndSwap(true, false) {
+		return
+	}
+	if s, ok := l.from.source().(Splicer); ok {
+		s.Unsplice(l.to)
+	}
+	l.Renegotiate()
+}
 
 // Feedback sends a receiver's wish up. Keyframe wishes of all receivers are
-// merged to one per KeyFrameInterval; the others pass as they are.
+// merged to one per KeyFrameInterval; of bitrates the lowest counts.
 func (l *Link) Feedback(f Feedback) {
 	if l.gone.Load() {
 		return
 	}
-	l.from.Feedback(f)
+	at := l.at.Load()
+	if at == nil {
+		at = l.from
+	}
+	if f.Wish == WishBitrate {
+		f.BitrateBps = at.lowest(l, f.BitrateBps)
+	}
+	at.Feedback(f)
+}
+
+// lowest remembers what l can take and gives the least of all.
+func (o *Output) lowest(l *Link, bps int) int {
+	o.keyMu.Lock()
+	defer o.keyMu.Unlock()
+	if o.rates == nil {
+		o.rates = map[*Link]int{}
+	}
+	o.rates[l] = bps
+	for x, r := range o.rates {
+		if x.gone.Load() || x.at.Load() != o && (x.from != o || x.at.Load() != nil) {
+			delete(o.rates, x)
+		} else {
+			bps = min(bps, r)
+		}
+	}
+	return bps
 }
 
 // Feedback passes a wish to the producer, merging keyframe wishes.
 func (o *Output) Feedback(f Feedback) {
-	if o.producer == nil {
+	p := o.source()
+	if p == nil {
 		return
 	}
-	if f.Wish != WishKeyFrame {
-		o.producer.Feedback(f)
+	if _, through := p.(upward); f.Wish != WishKeyFrame || through {
+		p.Feedback(f)
 		return
 	}
 	o.keyMu.Lock()
@@ -299,7 +469,7 @@ func (o *Output) Feedback(f Feedback) {
 			o.keyLast = time.Now()
 			o.keyMu.Unlock()
 			if live {
-				o.producer.Feedback(f)
+				p.Feedback(f)
 			}
 		})
 		o.keyMu.Unlock()
@@ -307,5 +477,5 @@ func (o *Output) Feedback(f Feedback) {
 	}
 	o.keyLast = time.Now()
 	o.keyMu.Unlock()
-	o.producer.Feedback(f)
+	p.Feedback(f)
 }

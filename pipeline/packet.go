@@ -139,6 +139,10 @@ const (
 	WishResume
 )
 
+// Encoding is what an element wants of the encoders behind its outputs, in
+// bps; 0 is the encoder's own choice (BitrateBps) or no bound.
+type Encoding struct{ BitrateBps, MinBps, MaxBps int }
+
 // Feedback travels from a receiver up to the producer.
 type Feedback struct {
 	Wish       Wish

@@ -51,6 +51,18 @@ func (p *Producer) Count(w pipeline.Wish) int {
 	return n
 }
 
+// Last is the latest wish of a kind, the zero Feedback when there was none.
+func (p *Producer) Last(w pipeline.Wish) pipeline.Feedback {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := len(p.wishes) - 1; i >= 0; i-- {
+		if p.wishes[i].Wish == w {
+			return p.wishes[i]
+		}
+	}
+	return pipeline.Feedback{}
+}
+
 // Splicer is a Producer that forwards to Sinks below the packet level: its
 // Forward reaches them without the Output.
 type Splicer struct {
