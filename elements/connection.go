@@ -3,7 +3,6 @@ package elements
 import (
 	"context"
 	"slices"
-	"sync/atomic"
 
 	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/pipeline"
@@ -51,7 +50,6 @@ type connection struct {
 	kind                 pipeline.Kind
 	sourceDesc, sinkDesc string
 	link                 *pipeline.Link
-	failed               atomic.Bool // its Error event was raised
 }
 
 // ElementConnectionData is one row of getSourceConnections and getSinkConnections.
@@ -217,18 +215,23 @@ func (c *connection) drop() {
 	c.source.Emit("ElementDisconnected", c.fields())
 }
 
-// linkFailed hears from an Output that a link's formats cannot be bridged: one
-// Error event per connection. It runs on the pushing goroutine.
+// linkFailed hears from an Output that a link's formats cannot be bridged (once
+// per link and format), or, with l nil, that a conversion broke while it ran.
+// It may run on the pushing goroutine.
 func (e *MediaElement) linkFailed(l *pipeline.Link, err error) {
+	code, _ := kerr.Of(err)
+	if l == nil {
+		e.Log().Warn("conversion failed", "err", err)
+		e.EmitError("STREAM_ERROR_FAILED", int(code), err.Error())
+		return
+	}
 	for _, c := range e.connections(true) {
 		in := c.sink.port(c.kind, c.sinkDesc, false)
-		if in == nil || c.kind != l.From().Kind() || in.in != l.To() || c.failed.Swap(true) {
+		if in == nil || c.kind != l.From().Kind() || in.in != l.To() {
 			continue
 		}
-		code, _ := kerr.Of(err)
 		e.Log().Warn("link cannot be served", "sink", c.sink.ID(), "kind", c.kind.String(), "err", err)
-		e.EmitError("STREAM_ERROR_FAILED", int(code), "no conversion for "+c.kind.String()+" from "+e.ID()+" to "+c.sink.ID()+
-			": this node has no transcoder for it (install the media worker)")
+		e.EmitError("STREAM_ERROR_FAILED", int(code), "no conversion for "+c.kind.String()+" from "+e.ID()+" to "+c.sink.ID()+": "+err.Error())
 	}
 }
 

@@ -94,7 +94,7 @@ func TestNoTranscoder(t *testing.T) {
 		t.Errorf("%d Error events, want 1", len(errs))
 	}
 	if d := errs[0].Data; d["errorCode"] != int64(kerr.UnsupportedMediaType) || d["type"] != "STREAM_ERROR_FAILED" ||
-		!strings.Contains(d["description"].(string), "media worker") {
+		!strings.Contains(d["description"].(string), "no converter in this build") {
 		t.Errorf("error event %v", d)
 	}
 	if n := len(sink.Got[pipeline.Video].Packets()); n != 0 {
@@ -122,6 +122,22 @@ func TestConverterBridges(t *testing.T) {
 	}
 }
 
+// TestForcedFormat: setVideoFormat makes a link convert that would fit, and
+// transcoding is not claimed where no encoder runs.
+func TestForcedFormat(t *testing.T) {
+	w := elementtest.NewWith(t, []pipeline.Converter{&pipelinetest.Converter{From: "VP8", To: "VP9"}})
+	source := w.Element("TestSource", nil).(*elementtest.Source)
+	sink := w.Element("TestSink", nil).(*elementtest.Sink)
+	w.Call(source, "connect", map[string]any{"sink": sink})
+	source.Send(pipeline.Video, 1)
+	w.Call(source, "setVideoFormat", map[string]any{"caps": map[string]any{"codec": "VP9", "framerate": map[string]any{"numerator": 15, "denominator": 1}}})
+	source.Send(pipeline.Video, 1)
+	got := sink.Got[pipeline.Video].Packets()
+	if len(got) != 2 || got[0].Format.Codec != "VP8" || got[1].Format.Codec != "VP9" {
+		t.Fatalf("%d packets, want one in VP8 and one in VP9", len(got))
+	}
+}
+
 func TestConnectErrors(t *testing.T) {
 	w, source, sink := pair(t, nil, nil)
 	far := elementtest.New(t)
@@ -129,13 +145,13 @@ func TestConnectErrors(t *testing.T) {
 	err := source.Connect(other, pipeline.Video, "default", "default")
 	elementtest.Code(t, err, kerr.ConnectError, "Media elements do not share pipeline")
 	_, err = w.Invoke(source, "connect", map[string]any{"sink": w.Pipeline})
-	elementtest.Code(t, err, kerr.InternalError, "'sink' parameter should be a MediaElement")
+	elementtest.Code(t, err, kerr.MarshallError, "'sink' parameter should be a MediaElement")
 	_, err = w.Invoke(source, "connect", map[string]any{"sink": "nope"})
 	elementtest.Code(t, err, kerr.MediaObjectNotFound, "Object 'nope' not found")
 	_, err = w.Invoke(sink, "isMediaFlowingIn", map[string]any{"mediaType": "DATA"})
 	elementtest.Code(t, err, kerr.MediaObjectIllegalParam, "DATA")
-	_, err = w.Invoke(sink, "setVideoFormat", map[string]any{"caps": map[string]any{"codec": "VP8", "framerate": map[string]any{"numerator": 15, "denominator": 1}}})
-	elementtest.Code(t, err, kerr.UnsupportedMediaType, "media worker")
+	_, err = w.Invoke(sink, "setVideoFormat", map[string]any{"caps": map[string]any{"codec": "VP8", "framerate": map[string]any{"numerator": -15, "denominator": 1}}})
+	elementtest.Code(t, err, kerr.MediaObjectIllegalParam, "Framerate -15/1 is negative")
 	_, err = w.Invoke(sink, "setVideoFormat", map[string]any{"caps": map[string]any{"codec": "VP8"}})
 	elementtest.Code(t, err, kerr.MarshallError, "'framerate' property should be a object")
 }

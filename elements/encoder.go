@@ -3,13 +3,16 @@ package elements
 import (
 	"context"
 	"math"
+	"slices"
 	"sync/atomic"
 
+	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/internal/kerr"
+	"github.com/govidu/govidu/pipeline"
 )
 
-// encoderRates are the bitrates a transcoder of this element's output would
-// use, in bps. This build stores them for workers and reads them back.
+// encoderRates are the bitrates of encoders behind this element's outputs, in
+// bps. They count for encoders that start later.
 type encoderRates struct{ rate, min, max atomic.Int64 }
 
 func (r *encoderRates) init() {
@@ -78,9 +81,45 @@ type videoFormatParams struct {
 }
 
 func (e *MediaElement) setAudioFormat(_ context.Context, p audioFormatParams) (None, error) {
-	return None{}, kerr.New(kerr.UnsupportedMediaType, "cannot force %s on %s: this node has no transcoder (install the media worker)", p.Caps.Codec, e.ID())
+	if p.Caps.Bitrate < 0 {
+		return None{}, kerr.New(kerr.MediaObjectIllegalParam, "Bitrate %d is negative", p.Caps.Bitrate)
+	}
+	e.force(pipeline.Audio, map[AudioCodec]codec.Name{"OPUS": codec.Opus, "PCMU": codec.PCMU, "PCMA": codec.PCMA}[p.Caps.Codec])
+	return None{}, nil
 }
 
 func (e *MediaElement) setVideoFormat(_ context.Context, p videoFormatParams) (None, error) {
-	return None{}, kerr.New(kerr.UnsupportedMediaType, "cannot force %s on %s: this node has no transcoder (install the media worker)", p.Caps.Codec, e.ID())
+	if f := p.Caps.Framerate; f.Numerator < 0 || f.Denominator < 0 {
+		return None{}, kerr.New(kerr.MediaObjectIllegalParam, "Framerate %d/%d is negative", f.Numerator, f.Denominator)
+	}
+	e.force(pipeline.Video, map[VideoCodec]codec.Name{"H265": codec.H265, "AV1": codec.AV1, "VP9": codec.VP9, "VP8": codec.VP8, "H264": codec.H264}[p.Caps.Codec])
+	return None{}, nil
+}
+
+// force makes the outputs of kind, present and later, send in name wherever the
+// receiver takes it. RAW (name "") leaves each receiver its choice: it is what
+// the original's neighbours do with raw media.
+func (e *MediaElement) force(kind pipeline.Kind, name codec.Name) {
+	var f *pipeline.Format
+	if name != "" {
+		f = &pipeline.Format{Kind: kind, Codec: name}
+	}
+	e.portMu.Lock()
+	if e.forced == nil {
+		e.forced = map[pipeline.Kind]*pipeline.Format{}
+	}
+	e.forced[kind] = f
+	outputs := slices.Clone(e.outputs)
+	e.portMu.Unlock()
+	for _, p := range outputs {
+		if p.kind == kind {
+			p.out.Force(f)
+		}
+	}
+}
+
+// encoding is what encoders behind the outputs are told.
+func (e *MediaElement) encoding() pipeline.Encoding {
+	rate, low, high := e.EncoderBitrate()
+	return pipeline.Encoding{BitrateBps: rate, MinBps: low, MaxBps: high}
 }

@@ -30,6 +30,11 @@ type MediaTranscodingState string
 // Values implements the enumeration.
 func (MediaTranscodingState) Values() []string { return []string{"TRANSCODING", "NOT_TRANSCODING"} }
 
+const (
+	transcoding    MediaTranscodingState = "TRANSCODING"
+	notTranscoding MediaTranscodingState = "NOT_TRANSCODING"
+)
+
 // FlowFields are the fields of MediaFlowInStateChanged and MediaFlowOutStateChanged.
 type FlowFields struct {
 	State     MediaFlowState `json:"state"`
@@ -50,7 +55,9 @@ type flow struct {
 	packets uint64
 	last    time.Time
 	flowing bool
-	decided bool // outputs: NOT_TRANSCODING was told
+	// transcoding is what was told of an output, "" before the first receiver.
+	// It goes back only with the element, as in the original.
+	transcoding MediaTranscodingState
 }
 
 // monitor watches the ports of one pipeline's elements.
@@ -150,9 +157,11 @@ func (e *MediaElement) pollFlow(now time.Time) {
 	}
 	for _, p := range outputs {
 		look("MediaFlowOutStateChanged", p)
-		if p.flow.flowing && !p.flow.decided && p.out.Links() > 0 {
-			p.flow.decided = true
-			changes = append(changes, change{"MediaTranscodingStateChanged", TranscodingFields{"NOT_TRANSCODING", p.binName(), MediaTypeOf(p.kind)}})
+		if state := p.transcodes(); state != p.flow.transcoding {
+			e.portMu.Lock()
+			p.flow.transcoding = state
+			e.portMu.Unlock()
+			changes = append(changes, change{"MediaTranscodingStateChanged", TranscodingFields{state, p.binName(), MediaTypeOf(p.kind)}})
 		}
 	}
 	for _, p := range inputs {
@@ -167,6 +176,17 @@ func (e *MediaElement) pollFlow(now time.Time) {
 // binName stands for the name of the original's agnostic bin, of which there is
 // one per output.
 func (p *port) binName() string { return "agnosticbin_" + p.kind.String() }
+
+// transcodes is the state of a flowing output with receivers.
+func (p *port) transcodes() MediaTranscodingState {
+	if p.kind == pipeline.Data || !p.flow.flowing || p.flow.transcoding == transcoding || p.out.Links() == 0 {
+		return p.flow.transcoding
+	}
+	if p.out.Transcoding() {
+		return transcoding
+	}
+	return notTranscoding
+}
 
 type flowInParams struct {
 	MediaType   MediaType `json:"mediaType"`
@@ -204,11 +224,15 @@ func (e *MediaElement) flowing(t MediaType, label string, out bool) (bool, error
 	return p.flow.flowing, nil
 }
 
-// isMediaTranscoding is false for every bin: elements of this process forward,
-// and conversions that change a codec live in worker elements.
+// isMediaTranscoding tells of the bin of that name, or of any when it is
+// "default". Of each kind there is one.
 func (e *MediaElement) isMediaTranscoding(_ context.Context, p transcodingParams) (bool, error) {
 	if p.MediaType == DataType {
 		return false, kerr.New(kerr.MediaObjectIllegalParam, "Media type DATA not supported")
 	}
-	return false, nil
+	e.portMu.Lock()
+	defer e.portMu.Unlock()
+	return slices.ContainsFunc(e.outputs, func(o *port) bool {
+		return o.kind == p.MediaType.Kind() && (p.BinName == DefaultDescription || p.BinName == o.binName()) && o.flow.transcoding == transcoding
+	}), nil
 }

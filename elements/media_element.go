@@ -46,6 +46,7 @@ type MediaElement struct {
 	fedBy   []*connection // where this element is the sink
 	closed  bool          // guarded by portMu: no new sink
 	stats   StatsFunc
+	forced  map[pipeline.Kind]*pipeline.Format // by setAudioFormat, setVideoFormat
 
 	encoder encoderRates
 }
@@ -96,6 +97,16 @@ func (e *MediaElement) AddOutput(out *pipeline.Output) { e.AddCountedOutput(out,
 // for a source that forwards spliced links without Push.
 func (e *MediaElement) AddCountedOutput(out *pipeline.Output, c Counter) {
 	out.OnLinkError(e.linkFailed)
+	out.OnEncoding(e.encoding)
+	e.portMu.Lock()
+	forced := e.forced[out.Kind()]
+	e.portMu.Unlock()
+	if forced != nil {
+		out.Force(forced)
+	}
+	if mp := e.PipelineObject(); mp != nil && mp.LatencyStats() {
+		out.MeasureLatency(true)
+	}
 	e.addPort(&port{kind: out.Kind(), label: DefaultDescription, out: out, counter: c})
 	for _, c := range e.connections(true) {
 		c.sink.connectMu.Lock()
@@ -156,6 +167,16 @@ func (e *MediaElement) port(kind pipeline.Kind, label string, out bool) *port {
 		}
 	}
 	return nil
+}
+
+// measureLatency begins or ends measuring at all outputs.
+func (e *MediaElement) measureLatency(on bool) {
+	e.portMu.Lock()
+	outputs := slices.Clone(e.outputs)
+	e.portMu.Unlock()
+	for _, p := range outputs {
+		p.out.MeasureLatency(on)
+	}
 }
 
 // connections copies the list of those this element feeds, or is fed by.

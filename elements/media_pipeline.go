@@ -26,7 +26,15 @@ func NewMediaPipeline(_ context.Context, env Env, _ None) (*MediaPipeline, error
 func (p *MediaPipeline) LatencyStats() bool { return p.latency.Load() }
 
 // SetLatencyStats turns latency measuring on or off for present and later elements.
-func (p *MediaPipeline) SetLatencyStats(on bool) error { p.latency.Store(on); return nil }
+func (p *MediaPipeline) SetLatencyStats(on bool) error {
+	p.latency.Store(on)
+	for _, e := range p.Graph().Elements() {
+		if e, ok := e.(Element); ok {
+			e.Base().measureLatency(on)
+		}
+	}
+	return nil
+}
 
 // Close implements Object.
 func (p *MediaPipeline) Close() error {

@@ -114,7 +114,8 @@ func (o *Output) Format() *Format {
 func (o *Output) Counters() (packets, bytes uint64) { return o.packets.Load(), o.bytes.Load() }
 
 // OnLinkError sets the function that hears of links that cannot be served, once
-// per link and format, and of conversions that fail while they run. It is
+// per link and format, and, with a nil Link, of conversions that fail while they
+// run (Fail). It is
 // called without a lock and must not block.
 func (o *Output) OnLinkError(f func(l *Link, err error)) { o.onError.Store(&f) }
 

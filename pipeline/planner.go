@@ -325,26 +325,10 @@ func (at *Output) prune() []*node {
 	return idle
 }
 
-// Fail tells that the conversion which pushes here, or the element itself, has
-// failed: the element hears of each receiver that this cuts off. Call it
-// without a lock.
-func (o *Output) Fail(err error) {
-	root := o.root()
-	var cut []*Link
-	var gather func(*Output)
-	gather = func(x *Output) {
-		cut = append(cut, x.ends...)
-		for _, n := range x.nodes {
-			gather(n.out)
-		}
-	}
-	root.mu.Lock()
-	gather(o)
-	root.mu.Unlock()
-	for _, l := range cut {
-		root.report(l, err)
-	}
-}
+// Fail tells the element that the conversion which pushes here has failed. The
+// element hears it once, whatever the number of receivers, as an error of no
+// link in particular. Call it without a lock.
+func (o *Output) Fail(err error) { o.root().report(nil, err) }
 
 // Conversion is one running conversion, for pictures of the graph.
 type Conversion struct {
