@@ -37,6 +37,11 @@ const (
 	MaxLine = 4 << 20
 )
 
+// FirstOwnStream is the least id that a worker gives to frames it sends by itself
+// (EventStream). The server gives ids to inputs and outputs below it, so that a
+// frame which overtakes its announcement is known for what it is.
+const FirstOwnStream = 0x8000
+
 // Flags of a message.
 const (
 	Key  uint8 = 1 << iota // a decoder can start here
