@@ -96,10 +96,12 @@ func TestFramesPassWithTheirTimes(t *testing.T) {
 		t.Errorf("caps %q", caps)
 	}
 	src.Pad("src").ForceKeyUnit()
-	if s := <-asked; s != "GstForceKeyUnit" {
-		t.Errorf("asked %q", s)
+	for s := <-asked; s != "GstForceKeyUnit"; s = <-asked {
+		if s != "GstEventLatency" {
+			t.Errorf("asked %q", s)
+		}
 	}
-	if !strings.Contains(p.Dot(), "appsink") {
+	if !strings.Contains(p.Dot(), "GstAppSink") {
 		t.Error("no drawing")
 	}
 	src.SendEOS()
@@ -111,6 +113,9 @@ func TestFramesPassWithTheirTimes(t *testing.T) {
 		if m.Type == "eos" {
 			break
 		}
+	}
+	if err := p.SetState(Null); err != nil {
+		t.Fatal(err)
 	}
 	if err := src.Push(Frame{Data: []byte("x")}, 0); err != ErrEnded {
 		t.Errorf("push after the end: %v", err)
