@@ -318,8 +318,8 @@ func (f *field) reference(raw any, resolve Resolver, role string) (reflect.Value
 	}
 	v := reflect.ValueOf(obj)
 	if !v.Type().AssignableTo(f.typ) {
-		// The original fails here with an internal error; the code is kept.
-		return reflect.Value{}, kerr.New(kerr.InternalError, "'%s' %s should be a %s", f.name, role, typeName(f.typ))
+		// The original fails here with an internal error, or ends (a pipeline as sink).
+		return reflect.Value{}, kerr.New(kerr.MarshallError, "'%s' %s should be a %s", f.name, role, typeName(f.typ))
 	}
 	return v, nil
 }

@@ -125,7 +125,7 @@ func TestDecode(t *testing.T) {
 		{full("list", "x"), kerr.MarshallError, "'list' parameter should be a list"},
 		{full("map", "x"), kerr.MarshallError, "'map' parameter should be a map"},
 		{full("refs", []any{"nope"}), kerr.MediaObjectNotFound, "Object 'nope' not found"},
-		{full("refs", []any{w.Pipeline.ID()}), kerr.InternalError, "should be a MediaElement"},
+		{full("refs", []any{w.Pipeline.ID()}), kerr.MarshallError, "should be a MediaElement"},
 	}
 	for _, c := range bad {
 		_, err := w.Invoke(x, "all", c.params)
@@ -134,7 +134,7 @@ func TestDecode(t *testing.T) {
 	_, err := w.Invoke(x, "setOrigin", map[string]any{"other": 1})
 	elementtest.Code(t, err, kerr.MarshallError, "'origin' parameter should be a object")
 	w.Call(x, "setOrigin", map[string]any{"origin": map[string]any{"x": 9}})
-	if got := w.Call(x, "getOrigin", nil); !reflect.DeepEqual(got, map[string]any{"__module__": "kurento", "__type__": "point", "x": int64(9), "label": "none", "scale": 1.5}) {
+	if got := w.Call(x, "getOrigin", nil); !reflect.DeepEqual(got, map[string]any{"__module__": "kurento", "__type__": "point", "x": int64(9), "label": "none", "scale": elements.Double(1.5)}) {
 		t.Errorf("origin %v", got)
 	}
 }

@@ -3,9 +3,29 @@ package elements
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"reflect"
+	"strconv"
 	"strings"
 )
+
+// Double is how Encode gives a float64: in JSON it always has a point or an
+// exponent, as the original's numbers do, so that strictly typed clients read
+// 30.0 and 0.5 alike.
+type Double float64
+
+// MarshalJSON writes 0.0 for what JSON has no number for.
+func (d Double) MarshalJSON() ([]byte, error) {
+	x := float64(d)
+	if math.IsNaN(x) || math.IsInf(x, 0) {
+		x = 0
+	}
+	b := strconv.AppendFloat(nil, x, 'g', -1, 64)
+	if !strings.ContainsAny(string(b), ".e") {
+		b = append(b, '.', '0')
+	}
+	return b, nil
+}
 
 // Encode turns a result into plain values for encoding/json: object references
 // become ids, structs become registers with __module__ and __type__, None and
@@ -84,7 +104,7 @@ func encode(v reflect.Value) any {
 	case reflect.Uint, reflect.Uint64, reflect.Uint32:
 		return v.Uint()
 	case reflect.Float64:
-		return v.Float()
+		return Double(v.Float())
 	}
 	panic(fmt.Sprintf("elements: cannot encode %v", v.Type())) // refused at registration
 }

@@ -83,6 +83,9 @@ func (c *Class) model(m *Model, seen map[reflect.Type]bool) ModelClass {
 	}
 	for i := range c.typ.Members {
 		x := &c.typ.Members[i]
+		if legacyMember(x) {
+			continue
+		}
 		switch x.kind {
 		case propertyMember:
 			out.Properties = append(out.Properties, ModelProperty{Name: x.Name, Type: m.typ(x.result, seen), ReadOnly: x.set == nil})

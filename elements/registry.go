@@ -243,7 +243,7 @@ func (o *MediaObject) adopt(c *Class, self Object) {
 func (c *Class) Invoke(ctx context.Context, obj Object, op string, params any, resolve Resolver) (any, error) {
 	o, ok := c.ops[op]
 	if !ok {
-		return nil, kerr.New(kerr.MalformedTransaction, "Method '%s' with %d parameters not found", op, size(params))
+		return nil, UnknownOperation(op, params)
 	}
 	if o.setter {
 		p, err := paramsObject(params, true)
@@ -273,6 +273,12 @@ func (c *Class) Invoke(ctx context.Context, obj Object, op string, params any, r
 		return nil, err
 	}
 	return Encode(result), nil
+}
+
+// UnknownOperation is the error for an operation the class does not have, 40008;
+// params is the value of operationParams.
+func UnknownOperation(op string, params any) error {
+	return kerr.New(kerr.MalformedTransaction, "Method '%s' with %d parameters not found", op, size(params))
 }
 
 // object takes operationParams for this record: a record without fields

@@ -85,6 +85,12 @@ func Types() []Type {
 				Property("encoderBitrate", getElement((*MediaElement).encoderBitrate), setElement((*MediaElement).setEncoderBitrate)),
 				Property("minEncoderBitrate", getElement((*MediaElement).minEncoderBitrate), setElement((*MediaElement).setMinEncoderBitrate)),
 				Property("maxEncoderBitrate", getElement((*MediaElement).maxEncoderBitrate), setElement((*MediaElement).setMaxEncoderBitrate)),
+				// The 6.x names of the same, the misspelt ones included.
+				Property("minOutputBitrate", getElement((*MediaElement).minEncoderBitrate), setElement((*MediaElement).setMinEncoderBitrate)),
+				Property("minOuputBitrate", getElement((*MediaElement).minEncoderBitrate), setElement((*MediaElement).setMinEncoderBitrate)),
+				Property("maxOutputBitrate", getElement((*MediaElement).maxEncoderBitrate), setElement((*MediaElement).setMaxEncoderBitrate)),
+				Property("maxOuputBitrate", getElement((*MediaElement).maxEncoderBitrate), setElement((*MediaElement).setMaxEncoderBitrate)),
+				Method("setOutputBitrate", onElement((*MediaElement).setOutputBitrate)),
 				Event[ConnectionFields]("ElementConnected"),
 				Event[ConnectionFields]("ElementDisconnected"),
 				Event[FlowFields]("MediaFlowInStateChanged"),

@@ -29,7 +29,8 @@ type Config struct {
 	// Token is what callers who are not on loopback must bring, as a bearer token
 	// or as ?access_token=. Without one they are refused unless Open.
 	Token string
-	// Open serves callers from anywhere without a token.
+	// Open serves callers from anywhere without a token. A caller whose TLS
+	// certificate the listener has verified needs none either.
 	Open bool
 
 	// Version is what getInfo and the models say; "7.3.0", the protocol served.
@@ -39,6 +40,17 @@ type Config struct {
 	// MaxObjects of one rpcSession (10,000) and MaxPipelines of the server
 	// (2,000): above them create answers 40009.
 	MaxObjects, MaxPipelines int
+	// MaxSessions bounds rpcSessions (20,000): above it the oldest that has neither
+	// socket nor object goes, and when there is none, a new one is refused with 40009.
+	MaxSessions int
+	// ExceptionLimit is the part of the process's limits of threads and open files
+	// above which create answers 40009 (0.8, resources.exceptionLimit of
+	// kurento.conf.json); 1 or more turns it off. Measure replaces what reads the
+	// use, for tests.
+	ExceptionLimit float64
+	Measure        func() Usage
+	// NoRequestCache serves repeated ids anew (resources.disableRequestCache).
+	NoRequestCache bool
 	// SessionPeriod is the collector's (240 s): an rpcSession with neither
 	// request nor socket for a whole period is dropped.
 	SessionPeriod time.Duration
@@ -59,6 +71,15 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxPipelines == 0 {
 		c.MaxPipelines = 2_000
+	}
+	if c.MaxSessions == 0 {
+		c.MaxSessions = 20_000
+	}
+	if c.ExceptionLimit == 0 {
+		c.ExceptionLimit = 0.8
+	}
+	if c.Measure == nil {
+		c.Measure = measureUsage
 	}
 	if c.SessionPeriod == 0 {
 		c.SessionPeriod = 240 * time.Second

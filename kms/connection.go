@@ -20,6 +20,7 @@ type connection struct {
 	stream jsonrpc.Conn
 	log    *slog.Logger
 	cache  cache
+	names  names
 	opened sync.Once // the read limit was raised
 
 	mu        sync.Mutex // leaf
@@ -50,6 +51,7 @@ func (c *connection) session() string {
 func (c *connection) Route(r *jsonrpc.Request) jsonrpc.Route {
 	q := c.parse(r)
 	r.Data = q
+	c.decideNames(r.Method, q)
 	current := c.session()
 	switch {
 	case !q.known, q.badParams, q.method.exclusive, current == "" || q.sessionID != current:
@@ -135,7 +137,7 @@ func (c *connection) Handle(ctx context.Context, r *jsonrpc.Request) {
 	q := r.Data.(*call)
 	began := time.Now()
 	key := cacheKey{q.sessionID, string(r.ID)}
-	cached := r.ID != nil && q.sessionID != "" && q.known && !q.method.uncached
+	cached := !c.server.cfg.NoRequestCache && r.ID != nil && q.sessionID != "" && q.known && !q.method.uncached
 	if cached {
 		if reply := c.cache.get(key, r, began); reply != nil {
 			c.stream.WriteJSON(reply)
@@ -207,6 +209,7 @@ func (c *connection) bind(res result) {
 		}
 	}
 	if sess, ok := s.sessions[id]; ok {
+		sess.six = sess.six || c.names.six()
 		sess.bind(c)
 	}
 }

@@ -25,6 +25,8 @@ type method struct {
 	exclusive bool
 	// keyless is the dispatch key of methods that are about no object.
 	keyless string
+	// makes registers the session when it is not yet.
+	makes bool
 	// uncached replies are not kept for repeated ids.
 	uncached bool
 }
@@ -34,14 +36,14 @@ var methods = map[string]method{
 	"connect":      {run: (*Server).connect, bare: true, exclusive: true, uncached: true},
 	"keepAlive":    {run: (*Server).keepAlive, insists: true, bare: true, keyless: "ping", uncached: true},
 	"closeSession": {run: (*Server).closeSession, insists: true, bare: true, exclusive: true},
-	"create":       {run: (*Server).create},
-	"describe":     {run: (*Server).describe},
-	"invoke":       {run: (*Server).invoke},
-	"subscribe":    {run: (*Server).subscribe},
-	"unsubscribe":  {run: (*Server).unsubscribe, insists: true},
-	"release":      {run: (*Server).releaseObject},
-	"ref":          {run: (*Server).ref, insists: true},
-	"unref":        {run: (*Server).unref, insists: true},
+	"create":       {run: (*Server).create, makes: true},
+	"describe":     {run: (*Server).describe, makes: true},
+	"invoke":       {run: (*Server).invoke, makes: true},
+	"subscribe":    {run: (*Server).subscribe, makes: true},
+	"unsubscribe":  {run: (*Server).unsubscribe, insists: true, makes: true},
+	"release":      {run: (*Server).releaseObject, makes: true},
+	"ref":          {run: (*Server).ref, insists: true, makes: true},
+	"unref":        {run: (*Server).unref, insists: true, makes: true},
 	"transaction":  {}, // runs the others: connection.transaction
 }
 
@@ -56,6 +58,11 @@ func (c *connection) run(ctx context.Context, name string, q *call) (result, err
 		return nil, err
 	}
 	q.conn = c
+	if q.method.makes {
+		if err := c.server.roomForSession(q.sessionID); err != nil {
+			return nil, err
+		}
+	}
 	if q.method.run == nil {
 		return c.transaction(ctx, q)
 	}
@@ -69,7 +76,7 @@ const maxSessionID = 256
 func (q *call) check() error {
 	switch {
 	case q.badParams:
-		return internalError("'params' should be an object")
+		return kerr.New(kerr.InvalidParams, "'params' should be an object")
 	case q.params == nil && !q.method.bare:
 		return kerr.New(kerr.InvalidParams, "'params' is required")
 	case q.badID:
@@ -178,21 +185,28 @@ func (s *Server) invoke(ctx context.Context, q *call) (result, error) {
 		return nil, err
 	}
 	began := time.Now()
+	if !q.conn.names.six() && elements.Legacy(op) {
+		return nil, elements.UnknownOperation(clip(op), q.params["operationParams"])
+	}
 	var value any
-	panicked := s.guarded(s.log.With("pipelineId", n.root.id, "elementId", n.id, "op", clip(op)), "kms.invoke", func() {
+	incident := uuid.NewString()
+	panicked := s.guarded(s.log.With("incident", incident, "pipelineId", n.root.id, "elementId", n.id, "op", clip(op)), "kms.invoke", func() {
 		value, err = n.class.Invoke(ctx, n.obj, clip(op), q.params["operationParams"], s.resolve)
 	})
 	if panicked {
 		s.mu.Lock()
 		s.release(n) // its state cannot be trusted any more
 		s.mu.Unlock()
-		return nil, internalError("operation '%s' failed, object released", clip(op))
+		return nil, internalError("operation '%s' failed, object released (incident %s)", clip(op), incident)
 	}
 	if n.class.HasOperation(op) {
 		s.metrics.observe(n.class.Name(), op, began)
 	}
 	if err != nil {
 		return nil, err
+	}
+	if q.conn.names.six() {
+		value = withSix(value)
 	}
 	return result{"sessionId": q.sessionID, "value": value}, nil
 }
@@ -209,7 +223,7 @@ func (s *Server) subscribe(_ context.Context, q *call) (result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !n.class.HasEvent(event) {
+	if !n.class.HasEvent(event) || !q.conn.names.six() && elements.Legacy(event) {
 		return nil, kerr.New(kerr.MediaObjectEventNotSupported, "Event '%s' not supported", clip(event))
 	}
 	s.mu.Lock()
@@ -299,6 +313,9 @@ func (s *Server) create(ctx context.Context, q *call) (result, error) {
 		n.root = n
 	}
 	began := time.Now()
+	if err := s.admission.check(began); err != nil {
+		return nil, err
+	}
 	if err := s.roomFor(q.made(), n); err != nil {
 		return nil, err
 	}
@@ -339,8 +356,9 @@ func (s *Server) build(ctx context.Context, n *node, args elements.Args) error {
 	}
 	var obj elements.Object
 	var err error
-	if s.guarded(env.Log, "kms.create", func() { obj, err = n.class.Create(ctx, env, args) }) {
-		err = internalError("constructor of '%s' failed", n.class.Name())
+	incident := uuid.NewString()
+	if s.guarded(env.Log.With("incident", incident), "kms.create", func() { obj, err = n.class.Create(ctx, env, args) }) {
+		err = internalError("constructor of '%s' failed (incident %s)", n.class.Name(), incident)
 	}
 	if err != nil {
 		if n.graph != nil {

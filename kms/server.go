@@ -29,6 +29,8 @@ type Server struct {
 	metrics  *metrics
 	upgrader websocket.Upgrader
 	manager  *manager
+	// admission looks at the whole process
+	admission admission
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -55,6 +57,7 @@ func NewServer(cfg Config) (*Server, error) {
 		// Origins are checked by admit; no subprotocol, no compression.
 		upgrader: websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }},
 	}
+	s.admission = admission{limit: cfg.ExceptionLimit, measure: cfg.Measure}
 	var err error
 	if s.metrics, err = newMetrics(cfg.Metrics); err != nil {
 		return nil, fmt.Errorf("new kms server: %w", err)
@@ -90,11 +93,23 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		MaxMessage: maxFirstMessage, QueueMessages: queueMessages, QueueBytes: queueBytes, Log: s.log,
 	})
 	if strings.TrimPrefix(r.URL.Path, "/") != s.cfg.Path {
+		go s.drain(conn) // reads the peer's answer to the close, so that Close need not wait
 		conn.Close(jsonrpc.CloseProtocol, "Invalid path")
 		return
 	}
 	if c := s.open(conn); c != nil {
+		c.names.ask(r.URL.Query().Get("protocol"))
 		s.serve(c)
+	}
+}
+
+// drain reads a connection to its end.
+func (s *Server) drain(conn jsonrpc.Conn) {
+	defer obs.Guard(s.log, "kms.drain", nil)
+	for {
+		if _, err := conn.ReadFrame(); err != nil {
+			return
+		}
 	}
 }
 
@@ -111,6 +126,9 @@ func (s *Server) admit(r *http.Request) (status int, text string) {
 }
 
 func (s *Server) authorised(r *http.Request) bool {
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		return true // mutual TLS: the operator's CA vouches for the caller
+	}
 	if s.cfg.Token == "" {
 		return false
 	}

@@ -9,26 +9,31 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/govidu/govidu/internal/jsonrpc"
+	"github.com/govidu/govidu/internal/kerr"
 )
 
 // session is an rpcSession: what a client holds and hears, whatever socket it
-// comes on. Server.mu guards holds, marked and ended.
+// comes on. Server.mu guards all but conn.
 type session struct {
 	id     string
 	holds  map[*node]struct{}
 	marked bool
 	ended  bool
+	six    bool // a connection of it is served the names of 6.x
 
 	mu   sync.Mutex // leaf but for the write queue
 	conn *connection
 }
 
 // send writes an event to the bound socket; with none it is dropped.
-func (s *session) send(msg json.RawMessage) {
+func (s *session) send(msg *eventText) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.conn != nil {
-		s.conn.stream.WriteJSON(msg)
+	if s.conn == nil {
+		return
+	}
+	if raw := msg.text(s.conn.names.six()); raw != nil {
+		s.conn.stream.WriteJSON(raw)
 	}
 }
 
@@ -60,8 +65,29 @@ type eventBody struct {
 	Type   string         `json:"type"`
 }
 
-func eventMessage(n *node, event string, data map[string]any) (json.RawMessage, error) {
-	return jsonrpc.Marshal(jsonrpc.NewNotification("onEvent", map[string]any{"value": eventBody{data, n.id, event}}))
+// eventText is one event as it is written, each form at most once.
+type eventText struct {
+	node       *node
+	event      string
+	data       map[string]any
+	six, seven json.RawMessage
+	err        error
+}
+
+// text gives the form with or without the fields of 6.x; nil when it cannot be
+// encoded. One goroutine calls it.
+func (e *eventText) text(six bool) json.RawMessage {
+	form, data := &e.seven, e.data
+	if six {
+		form = &e.six
+	}
+	if *form == nil && e.err == nil {
+		if six {
+			data = sixEvent(data)
+		}
+		*form, e.err = jsonrpc.Marshal(jsonrpc.NewNotification("onEvent", map[string]any{"value": eventBody{data, e.node.id, e.event}}))
+	}
+	return *form
 }
 
 // touch finds or registers the session and marks it as alive.
@@ -80,6 +106,22 @@ func (s *Server) touchLocked(id string) *session {
 	}
 	sess.marked = true
 	return sess
+}
+
+// roomForSession makes room for a session that is not registered yet.
+func (s *Server) roomForSession(id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.sessions[id]; ok || len(s.sessions) < s.cfg.MaxSessions {
+		return nil
+	}
+	for _, sess := range s.sessionOrder {
+		if len(sess.holds) == 0 && !sess.bound() {
+			s.end(sess, false)
+			return nil
+		}
+	}
+	return kerr.New(kerr.NotEnoughResources, "Not enough resources: %d sessions", s.cfg.MaxSessions)
 }
 
 // holding registers the session as a holder of n; it fails when n was released

@@ -187,13 +187,12 @@ func (n *node) emit(s *Server, event string, fields any) {
 	if n.dead || len(subs) == 0 || n.obj == nil {
 		return
 	}
-	msg, err := eventMessage(n, event, n.class.EventData(n.obj, event, fields, time.Now()))
-	if err != nil {
-		s.log.Error("encode event", "elementId", n.id, "event", event, "err", err)
-		return
-	}
+	msg := &eventText{node: n, event: event, data: n.class.EventData(n.obj, event, fields, time.Now())}
 	for _, sub := range subs {
 		sub.session.send(msg)
+	}
+	if msg.err != nil {
+		s.log.Error("encode event", "elementId", n.id, "event", event, "err", msg.err)
 	}
 }
 
