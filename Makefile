@@ -5,12 +5,16 @@ LDFLAGS := -s -w -X github.com/govidu/govidu/internal/process.version=$(VERSION)
 PAGE := openvidu/web/app
 UNIT := $$(go list ./... | grep -v /test/)
 
-.PHONY: help build web run test test-race test-e2e test-faults fuzz lint docs docker clean
+.PHONY: help build worker web run test test-race test-gst test-e2e test-faults fuzz lint docs docker clean
 help: ## Print this menu
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
 build: ## Build bin/openvidu-server, bin/kms and bin/ovctl (pure Go)
 	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
+
+worker: ## Build bin/mediaworker (cgo; needs GStreamer's headers)
+	scripts/install.sh gcc gstreamer
+	CGO_ENABLED=1 go build -tags gst -trimpath -ldflags "$(LDFLAGS)" -o bin/mediaworker ./cmd/mediaworker
 
 web: openvidu/web/dist/index.html ## Build the page at / (needs Node 18 or later)
 openvidu/web/dist/index.html: $(shell find $(PAGE) -path $(PAGE)/node_modules -prune -o -type f -print)
@@ -31,6 +35,11 @@ test: ## Everything: page, build, lint, unit tests with -race, end to end
 test-race: ## Unit tests with the race detector
 	scripts/install.sh gcc ffmpeg
 	CGO_ENABLED=1 go test -race -timeout 8m $(UNIT)
+
+test-gst: worker ## Tests of what needs GStreamer
+	scripts/install.sh ffmpeg
+	go vet -tags gst ./internal/gst ./internal/mediaworker ./cmd/mediaworker
+	CGO_ENABLED=1 go test -tags gst -count=1 -timeout 10m ./internal/gst/... ./internal/mediaworker/...
 
 test-e2e: web build ## End-to-end tests: the binary, real Chromium, the old clients
 	scripts/install.sh node chromium ffmpeg

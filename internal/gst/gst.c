@@ -305,6 +305,7 @@ gv_message *gv_bus_pop(gpointer bus, guint64 timeout) {
 	g->msg = m;
 	g->type = GST_MESSAGE_TYPE_NAME(m);
 	g->source = GST_MESSAGE_SRC(m) ? gst_object_get_name(GST_MESSAGE_SRC(m)) : NULL;
+	g->path = GST_MESSAGE_SRC(m) ? gst_object_get_path_string(GST_MESSAGE_SRC(m)) : NULL;
 	GError *err = NULL;
 	switch (GST_MESSAGE_TYPE(m)) {
 	case GST_MESSAGE_ERROR:
@@ -345,6 +346,7 @@ gv_message *gv_bus_pop(gpointer bus, guint64 timeout) {
 void gv_message_free(gv_message *m) {
 	gst_message_unref(m->msg);
 	g_free(m->source);
+	g_free(m->path);
 	g_free(m->text);
 	g_free(m->debug);
 	g_free(m->structure);

@@ -31,7 +31,7 @@ typedef struct gv_tap gv_tap;
 // One message of a bus, flattened. Free it with gv_message_free.
 typedef struct {
 	const char *type;
-	char *source, *text, *debug, *structure;
+	char *source, *path, *text, *debug, *structure;
 	int code, domain; // domain: 1 core, 2 library, 3 resource, 4 stream
 	int old_state, new_state, pending, percent;
 	GstStructure *fields; // borrowed from msg

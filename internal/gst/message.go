@@ -29,6 +29,7 @@ const (
 type Message struct {
 	Type   string // GStreamer's name: error, warning, eos, element, buffering, state-changed, latency …
 	Source string // name of the element
+	Path   string // of the element from the pipeline down: /GstPipeline:p/GstBin:b/…
 
 	// Of error and warning. Code counts within the domain (GstStreamError, …).
 	Text, Debug string
@@ -59,7 +60,7 @@ func (p *Pipeline) Pop(wait time.Duration) (Message, bool) {
 		}
 		return C.GoString(s)
 	}
-	out := Message{Type: text(m._type), Source: text(m.source), Text: text(m.text), Debug: text(m.debug), Domain: Domain(m.domain), Code: int(m.code),
+	out := Message{Type: text(m._type), Source: text(m.source), Path: text(m.path), Text: text(m.text), Debug: text(m.debug), Domain: Domain(m.domain), Code: int(m.code),
 		Old: State(m.old_state), New: State(m.new_state), Pending: State(m.pending), Percent: int(m.percent), Structure: text(m.structure)}
 	if m.fields != nil {
 		out.Fields = map[string]string{}

@@ -1,0 +1,169 @@
+//go:build gst
+
+package mediaworker
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/govidu/govidu/internal/workers/wire"
+)
+
+const (
+	// batch is how many messages one system call may bring.
+	batch = 8
+	// sendPatience is how long a frame of several messages, already begun, may
+	// wait for room: its rest is worth more than the wait.
+	sendPatience = 20 * time.Millisecond
+)
+
+// receiver takes the messages of one stream, on the media reader's goroutine.
+type receiver interface {
+	take(h wire.Header, payload []byte)
+}
+
+// media is the worker's end of the media socket.
+type media struct {
+	fd     int
+	closed atomic.Bool
+
+	mu    sync.Mutex
+	table atomic.Pointer[map[uint16]receiver]
+}
+
+func newMedia(f *os.File) (*media, error) {
+	defer f.Close()
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("use the media socket: %w", err)
+	}
+	if kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil || kind != unix.SOCK_SEQPACKET {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("the media socket is no SOCK_SEQPACKET: %w", err)
+	}
+	_ = unix.SetNonblock(fd, false)
+	m := &media{fd: fd}
+	m.table.Store(&map[uint16]receiver{})
+	return m, nil
+}
+
+func (m *media) change(f func(map[uint16]receiver)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	next := map[uint16]receiver{}
+	for k, v := range *m.table.Load() {
+		next[k] = v
+	}
+	f(next)
+	m.table.Store(&next)
+}
+
+func (m *media) add(id uint16, r receiver) { m.change(func(t map[uint16]receiver) { t[id] = r }) }
+
+func (m *media) remove(id uint16) { m.change(func(t map[uint16]receiver) { delete(t, id) }) }
+
+type mmsghdr struct {
+	hdr unix.Msghdr
+	n   uint32
+	_   [4]byte
+}
+
+// read hands messages to their streams until close, or until the server is gone.
+// It blocks a thread in the system call, which costs less than the poller.
+func (m *media) read(panicked func(error)) {
+	var messages [batch]mmsghdr
+	var vectors [batch]unix.Iovec
+	buffers := make([][]byte, batch)
+	for i := range buffers {
+		buffers[i] = make([]byte, wire.HeaderSize+wire.MaxFragment)
+		vectors[i].Base = &buffers[i][0]
+		vectors[i].SetLen(len(buffers[i]))
+		messages[i].hdr.Iov = &vectors[i]
+		messages[i].hdr.SetIovlen(1)
+	}
+	for !m.closed.Load() {
+		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(m.fd), uintptr(unsafe.Pointer(&messages[0])), batch, unix.MSG_WAITFORONE, 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return
+		}
+		for i := range int(n) {
+			if messages[i].n == 0 {
+				return // the other end is closed
+			}
+			h, payload, err := wire.Parse(buffers[i][:messages[i].n])
+			if err != nil || messages[i].hdr.Flags&unix.MSG_TRUNC != 0 {
+				continue
+			}
+			if r := (*m.table.Load())[h.Stream]; r != nil {
+				give(r, h, payload, panicked)
+			}
+		}
+	}
+}
+
+// give guards: these bytes came from far away.
+func give(r receiver, h wire.Header, payload []byte, panicked func(error)) {
+	defer func() {
+		if v := recover(); v != nil {
+			panicked(fmt.Errorf("panic with a frame: %v\n%s", v, debug.Stack()))
+		}
+	}()
+	r.take(h, payload)
+}
+
+// send sends a frame in one or more messages. It does not wait, but for a few
+// milliseconds in the middle of a long frame. false: the frame is lost.
+func (m *media) send(h wire.Header, data []byte) bool {
+	var head [wire.HeaderSize]byte
+	flags := h.Flags &^ wire.More
+	for {
+		n := min(len(data), wire.MaxFragment)
+		h.Flags = flags
+		if n < len(data) {
+			h.Flags |= wire.More
+		}
+		h.Put(head[:])
+		if !m.sendOne(head[:], data[:n], h.Fragment > 0 || len(data) > wire.MaxFragment) {
+			return false
+		}
+		if data = data[n:]; len(data) == 0 {
+			return true
+		}
+		h.Fragment++
+		flags &^= wire.Gap
+	}
+}
+
+func (m *media) sendOne(head, data []byte, wait bool) bool {
+	parts := [][]byte{head, data}
+	for {
+		_, err := unix.SendmsgBuffers(m.fd, parts, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		switch {
+		case err == nil:
+			return true
+		case err == unix.EINTR:
+		case (err == unix.EAGAIN || err == unix.ENOBUFS) && wait:
+			wait = false
+			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(m.fd), Events: unix.POLLOUT}}, int(sendPatience/time.Millisecond))
+		default:
+			return false
+		}
+	}
+}
+
+// close ends read, and every later send fails.
+func (m *media) close() {
+	if !m.closed.Swap(true) {
+		_ = unix.Shutdown(m.fd, unix.SHUT_RDWR)
+	}
+}
