@@ -1,0 +1,115 @@
+package workers
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/govidu/govidu/internal/kerr"
+)
+
+const (
+	// settle is how long a job is charged at least its estimate: what it really
+	// uses cannot be known before.
+	settle = 5 * time.Second
+	// defaultCores is the estimate of a job whose maker names none.
+	defaultCores = 0.25
+	// tick is the unit of /proc/<pid>/stat: USER_HZ, 100 on every Linux of Go.
+	cpuTick = 10 * time.Millisecond
+)
+
+// meter is what one job uses. Guarded by Pool.mu.
+type meter struct {
+	estimate float64
+	since    time.Time // of the present process's start
+	cores    float64   // measured, a running mean; below 0 unknown
+	cpu      time.Duration
+	at       time.Time
+	pid      int
+}
+
+func (m *meter) charge(now time.Time) float64 {
+	switch {
+	case m.cores < 0:
+		return m.estimate
+	case now.Sub(m.since) < settle:
+		return max(m.estimate, m.cores)
+	}
+	return m.cores
+}
+
+// used is the sum of all jobs. The caller holds p.mu.
+func (p *Pool) used() (sum float64) {
+	now := time.Now()
+	for j := range p.jobs {
+		sum += j.meter.charge(now)
+	}
+	return sum
+}
+
+// admit refuses a job that would not fit into the budget. The only job is always
+// taken: a small machine does one thing slowly rather than nothing. The caller
+// holds p.mu.
+func (p *Pool) admit(s *Spec) error {
+	if s.Cores <= 0 {
+		s.Cores = defaultCores
+	}
+	if used := p.used(); len(p.jobs) > 0 && used+s.Cores > p.c.Cores {
+		return kerr.New(kerr.NotEnoughResources,
+			"Not enough processor time for another %s: it needs about %.2f cores, %d jobs use %.2f of %.2f", s.Kind, s.Cores, len(p.jobs), used, p.c.Cores)
+	}
+	return nil
+}
+
+// measure notes what the process of j has used by now.
+func (p *Pool) measure(j *Job, pid int, now time.Time) {
+	if pid == 0 {
+		return
+	}
+	cpu, err := processorTime(pid)
+	if err != nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := &j.meter
+	if m.pid == pid && now.After(m.at) {
+		cores := float64(cpu-m.cpu) / float64(now.Sub(m.at))
+		if m.cores >= 0 {
+			cores = (m.cores + cores) / 2
+		}
+		m.cores = cores
+	}
+	if m.pid != pid {
+		m.since, m.cores = now, -1
+	}
+	m.pid, m.cpu, m.at = pid, cpu, now
+}
+
+// processorTime is the user and system time of a process (proc_pid_stat(5),
+// fields 14 and 15; the name in field 2 may hold spaces and brackets).
+func processorTime(pid int) (time.Duration, error) {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return 0, err
+	}
+	return parseStat(b)
+}
+
+func parseStat(b []byte) (time.Duration, error) {
+	fields := bytes.Fields(b[bytes.LastIndexByte(b, ')')+1:])
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("read processor time: %d fields", len(fields))
+	}
+	var ticks int64
+	for _, f := range fields[11:13] {
+		n, err := strconv.ParseInt(string(f), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("read processor time: %w", err)
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * cpuTick, nil
+}
