@@ -88,9 +88,21 @@ var Rules = []Rule{
 	},
 	{
 		Of:    []string{"internal/mediaworker"},
-		Only:  []string{"internal/gst", "internal/codec"},
+		Only:  []string{"internal/gst", "internal/codec", "internal/workers/wire"},
 		Never: []string{"elements/...", "openvidu/...", "internal/jsonrpc", "kms/..."},
 		Why:   "a worker does one job on pixels or samples and knows no room",
+	},
+	{
+		Of:    []string{"internal/workers/..."},
+		Only:  []string{"internal/workers/...", "pipeline", "internal/codec"},
+		Never: []string{"internal/gst", "internal/mediaworker", "elements/...", "openvidu/...", "kms/...", "internal/jsonrpc"},
+		Why:   "who starts and supervises processes knows frames and sockets, not what the jobs are for",
+	},
+	{
+		Of:    []string{"internal/workers/wire"},
+		Only:  []string{},
+		Never: []string{"pipeline", "internal/workers"},
+		Why:   "both sides speak the protocol; it is nobody's",
 	},
 	{
 		Of:    []string{"cmd/openvidu-server", "cmd/kms", "cmd/ovctl"},
