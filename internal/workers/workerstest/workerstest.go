@@ -129,7 +129,7 @@ func (f *Farm) Spawn() (*workers.Process, error) {
 	f.mu.Lock()
 	f.all = append(f.all, w)
 	f.mu.Unlock()
-	go w.serve()
+	w.serve()
 	return &workers.Process{
 		Media: media, Control: control,
 		Wait: w.wait, Kill: func() { w.end(fmt.Errorf("killed")) },
