@@ -1,26 +1,41 @@
-// Package uri is the family of endpoints that read or write a URI:
-// RecorderEndpoint. How a file is written is recorder's; who may be connected to
+// Package uri is the family of endpoints that read or write a URI or are reached
+// by one: PlayerEndpoint, RecorderEndpoint, HttpPostEndpoint. Bytes are opened
+// and fetched here (internal/fetch), containers are taken apart in workers, which
+// never see a caller's text. How a file is written is recorder's; who may be connected to
 // whom is elements'. A recorder accepts units only, so its pipeline must have
 // been made with pipeline.NewDepacketizer among its converters.
 //
 // Goroutines: from record() to the end of its file a recorder has one that owns
 // the file, one that watches whether sources fit, and, while it is not paused,
-// one per kind of media that writes; Close waits for them.
+// one per kind of media that writes. A playing player has one that opens the
+// source, one that serves bytes to the worker or those of the RTSP client; an
+// upload has its HTTP connection's and one that copies. Close waits for them.
 package uri
 
 import (
 	"strings"
 
 	"github.com/govidu/govidu/elements"
+	"github.com/govidu/govidu/internal/fetch"
+	"github.com/govidu/govidu/internal/kerr"
+	"github.com/govidu/govidu/internal/workers"
 	"github.com/govidu/govidu/pipeline"
 	"github.com/govidu/govidu/recorder"
 )
 
 // Deps is what the family needs of the process.
 type Deps struct {
-	// FileRoots are the folders below which files may be written. Missing ones
-	// are made when first used.
+	// Fetch opens what players and recorders are given; a policy of FileRoots
+	// alone when nil.
+	Fetch *fetch.Policy
+	// FileRoots are the folders below which files may be read and written.
+	// Missing ones are made when a recorder first writes there.
 	FileRoots []string
+	// Workers run what takes files apart. Without them there are no players but
+	// of RTSP.
+	Workers *workers.Pool
+	// HTTP is where HttpPostEndpoints are reached.
+	HTTP HTTP
 	// DefaultPath is put in front of a URI without a scheme; file:///var/lib/kurento when empty.
 	DefaultPath string
 	// ProcessID and NodeID go into the sidecars, for recorder.Recover to tell
@@ -28,23 +43,60 @@ type Deps struct {
 	ProcessID, NodeID string
 }
 
+// available is nil when jobs can be started.
+func (d *Deps) available() error {
+	if d.Workers == nil {
+		return kerr.New(kerr.MediaObjectNotAvailable, "This server has no media workers, which take media files apart")
+	}
+	return d.Workers.Available()
+}
+
 // Types are the types of this family.
 func Types(d Deps) []elements.Type {
 	if d.DefaultPath == "" {
 		d.DefaultPath = "file:///var/lib/kurento"
 	}
-	return []elements.Type{{
-		Name: "RecorderEndpoint", Extends: "UriEndpoint", Module: "elements",
-		Doc: "Writes the media it receives to a file, without transcoding: WebM (VP8, VP9, AV1, Opus), Matroska (any of these, H264, PCMU, PCMA) or MP4 (H264, Opus). The file survives a crash of the server.",
-		New: elements.New(newRecorder(d)),
-		Members: []elements.Member{
-			elements.Method("record", (*Recorder).Record),
-			elements.Method("stopAndWait", (*Recorder).StopAndWait),
-			elements.Event[elements.None]("Recording"),
-			elements.Event[elements.None]("Paused"),
-			elements.Event[elements.None]("Stopped"),
+	if d.Fetch == nil {
+		d.Fetch = &fetch.Policy{FileRoots: d.FileRoots}
+	}
+	posts := newPostServer(d.HTTP)
+	return []elements.Type{
+		{
+			Name: "PlayerEndpoint", Extends: "UriEndpoint", Module: "elements",
+			Doc: "Plays a media file (file, http, https) or a live source (rtsp, rtsps) in real time. Coded media goes on as it is and is converted for receivers that need it, also without useEncodedMedia; networkCache delays nothing.",
+			New: elements.New(newPlayer(d)),
+			Members: []elements.Member{
+				elements.Property[*Player, VideoInfo]("videoInfo", (*Player).VideoInfo, nil),
+				elements.Property[*Player, string]("elementGstreamerDot", (*Player).Dot, nil),
+				elements.Property("position", (*Player).Position, (*Player).SetPosition),
+				elements.Method("play", (*Player).Play),
+				elements.Event[elements.None]("EndOfStream"),
+			},
 		},
-	}}
+		{
+			Name: "RecorderEndpoint", Extends: "UriEndpoint", Module: "elements",
+			Doc: "Writes the media it receives to a file, or uploads it: WebM (VP8, VP9, AV1, Opus), Matroska (any of these, H264, PCMU, PCMA), MP4 (H264, Opus) or FLV (H264, AAC). What comes in another codec is converted. A file survives a crash of the server.",
+			New: elements.New(newRecorder(d)),
+			Members: []elements.Member{
+				elements.Method("record", (*Recorder).Record),
+				elements.Method("stopAndWait", (*Recorder).StopAndWait),
+				elements.Event[elements.None]("Recording"),
+				elements.Event[elements.None]("Paused"),
+				elements.Event[elements.None]("Stopped"),
+			},
+		},
+		{
+			Name: "HttpEndpoint", Extends: "SessionEndpoint", Module: "elements", Abstract: true,
+			Doc:     "An endpoint that HTTP clients reach by a URL.",
+			Members: []elements.Member{elements.Method("getUrl", (*Post).URL)},
+		},
+		{
+			Name: "HttpPostEndpoint", Extends: "HttpEndpoint", Module: "elements",
+			Doc:     "Plays a media file while a client uploads it by POST, as the body or in a form.",
+			New:     elements.New(newPost(d, posts)),
+			Members: []elements.Member{elements.Event[elements.None]("EndOfStream")},
+		},
+	}
 }
 
 // MediaProfile is Kurento's MediaProfileSpecType.

@@ -1,0 +1,285 @@
+package uri
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4"
+	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+
+	"github.com/govidu/govidu/internal/fetch"
+	"github.com/govidu/govidu/pipeline"
+)
+
+const (
+	// rtspTimeout bounds each answer of an RTSP server.
+	rtspTimeout = 10 * time.Second
+	// rtspSilence is how long no packet may come over UDP before TCP is tried.
+	rtspSilence = 3 * time.Second
+)
+
+// rtspMedium receives live media of an RTSP server (RFC 2326). Packets go on as
+// they come; a jitter buffer is each receiver's own.
+type rtspMedium struct {
+	b      *playback
+	client *gortsplib.Client
+	log    *slog.Logger
+	began  time.Time
+	paused atomic.Bool
+	tracks []*rtspTrack
+	stop   sync.Once
+	wg     sync.WaitGroup
+}
+
+// openRTSP connects, asks for the first picture and the first sound that can be
+// used, and begins to play. networkCache is how long it waits for UDP packets.
+func openRTSP(b *playback, policy *fetch.Policy, uri string, epoch time.Time, cache time.Duration, log *slog.Logger) (*rtspMedium, error) {
+	if _, err := fetch.Parse(uri); err != nil {
+		return nil, err
+	}
+	u, err := base.ParseURL(uri)
+	if err != nil {
+		return nil, fmt.Errorf("play %s: %w", fetch.Redact(uri), fetch.ErrRefused)
+	}
+	m := &rtspMedium{b: b, log: log, began: time.Now()}
+	dial := &rtspDialer{policy: policy, host: u.Hostname(), credentials: u.User != nil}
+	m.client = &gortsplib.Client{
+		ReadTimeout: rtspTimeout, WriteTimeout: rtspTimeout, InitialUDPReadTimeout: max(rtspSilence, cache),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}, UserAgent: "govidu",
+		DialContext: dial.dial, ListenPacket: dial.listen,
+		OnDecodeError:     func(err error) { log.Debug("rtsp packet", "err", err) },
+		OnPacketLost:      func(err error) { log.Debug("rtsp loss", "err", err) },
+		OnTransportSwitch: func(err error) { log.Info("rtsp goes on over TCP", "err", err) },
+	}
+	if err := m.client.Start(u.Scheme, u.Host); err != nil {
+		return nil, fmt.Errorf("play %s: %w", fetch.Redact(uri), err)
+	}
+	ends := context.AfterFunc(b.ctx, m.client.Close) // stop while it connects
+	err = m.connect(u, epoch)
+	if !ends() || err != nil {
+		m.client.Close()
+		return nil, fmt.Errorf("play %s: %w", fetch.Redact(uri), errors.Join(err, b.ctx.Err()))
+	}
+	m.wg.Go(func() {
+		err := m.client.Wait()
+		if len(m.tracks) > 0 {
+			b.fail(errorURI, fmt.Errorf("play %s: %w", fetch.Redact(uri), err))
+		}
+	})
+	return m, nil
+}
+
+func (m *rtspMedium) connect(u *base.URL, epoch time.Time) error {
+	desc, _, err := m.client.Describe(u)
+	if err != nil {
+		return err
+	}
+	have := map[pipeline.Kind]bool{}
+	for _, media := range desc.Medias {
+		if media.IsBackChannel {
+			continue
+		}
+		for _, f := range media.Formats {
+			t := newRTSPTrack(f, epoch)
+			if t == nil || have[t.format.Kind] {
+				continue
+			}
+			if _, err := m.client.Setup(desc.BaseURL, media, 0, 0); err != nil {
+				return err
+			}
+			have[t.format.Kind] = true
+			t.media = media
+			m.tracks = append(m.tracks, t)
+			m.client.OnPacketRTP(media, f, func(p *rtp.Packet) { m.packet(t, p) })
+			if out := m.b.outs[t.format.Kind]; out != nil {
+				out.SetProducer(rtspProducer{m, t})
+				out.Announce(t.format)
+			}
+			break
+		}
+	}
+	if len(m.tracks) == 0 {
+		return errors.New("the server offers no media that can be used")
+	}
+	_, err = m.client.Play(nil)
+	return err
+}
+
+// packet takes one RTP packet on the client's goroutine.
+func (m *rtspMedium) packet(t *rtspTrack, p *rtp.Packet) {
+	defer func() {
+		if r := recover(); r != nil {
+			m.log.Error("panic in rtsp", "err", r, "stack", string(debug.Stack()))
+			m.b.fail(errorStream, fmt.Errorf("panic: %v", r))
+		}
+	}()
+	if m.paused.Load() {
+		return
+	}
+	now := time.Now()
+	ntp, known := m.client.PacketNTP(t.media, p)
+	m.anchor(t, p.Timestamp, ntp, known, now)
+	t.ssrc.Store(p.SSRC)
+	t.take(p, now, m.b.push)
+}
+
+// anchor moves the tracks' clocks so that what was sampled together is played
+// together: the first report of the sender fixes its clock against ours.
+func (m *rtspMedium) anchor(t *rtspTrack, timestamp uint32, ntp time.Time, known bool, now time.Time) {
+	if !known {
+		return
+	}
+	if t.offset == 0 {
+		// The track that comes later decides for both: media cannot be early.
+		t.offset = now.Sub(ntp)
+		t.shared.Store(int64(t.offset))
+	}
+	offset := t.offset
+	for _, o := range m.tracks {
+		if v := time.Duration(o.shared.Load()); v != 0 && (offset < v && v-offset < time.Second) {
+			offset = v
+		}
+	}
+	t.clock.Anchor(timestamp, now.Add(ntp.Add(offset).Sub(now)))
+}
+
+// rtspProducer passes keyframe wishes to the camera (RFC 4585 §6.3.1); most
+// heed them, the others send keyframes every few seconds.
+type rtspProducer struct {
+	m *rtspMedium
+	t *rtspTrack
+}
+
+// Feedback implements pipeline.Producer.
+func (p rtspProducer) Feedback(f pipeline.Feedback) {
+	ssrc := p.t.ssrc.Load()
+	if f.Wish != pipeline.WishKeyFrame || p.t.format.Kind != pipeline.Video || ssrc == 0 || p.m.b.over.Load() {
+		return
+	}
+	if err := p.m.client.WritePacketRTCP(p.t.media, &rtcp.PictureLossIndication{MediaSSRC: ssrc}); err != nil {
+		p.m.log.Debug("rtsp keyframe request", "err", err)
+	}
+}
+
+// Play implements medium.
+func (m *rtspMedium) Play(context.Context) error { m.paused.Store(false); return nil }
+
+// Pause implements medium: live media is not kept, so what comes is dropped.
+func (m *rtspMedium) Pause(context.Context) error { m.paused.Store(true); return nil }
+
+// Seek implements medium.
+func (m *rtspMedium) Seek(context.Context, int64) error { return errors.New("live media") }
+
+// Position implements medium: the time since the beginning.
+func (m *rtspMedium) Position(context.Context) (int64, error) {
+	return time.Since(m.began).Milliseconds(), nil
+}
+
+// Info implements medium.
+func (m *rtspMedium) Info() VideoInfo { return VideoInfo{Duration: -1, SeekableInit: 0, SeekableEnd: -1} }
+
+// Dot implements medium.
+func (m *rtspMedium) Dot(context.Context) (string, error) {
+	text := "digraph player {\n  rankdir=LR;\n  rtsp [shape=box, label=\"RTSP client\"];\n"
+	for i, t := range m.tracks {
+		text += fmt.Sprintf("  t%d [shape=box, label=%q];\n  rtsp -> t%d;\n", i, fmt.Sprintf("%s %s %d Hz", t.format.Kind, t.format.Codec, t.format.ClockRate), i)
+	}
+	return text + "}\n", nil
+}
+
+// Close implements medium.
+func (m *rtspMedium) Close() {
+	m.stop.Do(func() {
+		m.client.Close()
+		for _, t := range m.tracks {
+			if out := m.b.outs[t.format.Kind]; out != nil {
+				out.SetProducer(nil)
+			}
+		}
+		m.wg.Wait()
+	})
+}
+
+// rtspDialer dials the server and keeps UDP to the address that was dialled: the
+// server may name another in its answer, which would make us send there.
+type rtspDialer struct {
+	policy      *fetch.Policy
+	host        string
+	credentials bool
+
+	mu    sync.Mutex
+	dials int
+	peer  net.IP
+}
+
+func (d *rtspDialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, fmt.Errorf("dial: %w", fetch.ErrRefused)
+	}
+	d.mu.Lock()
+	d.dials++
+	n := d.dials
+	d.mu.Unlock()
+	// One connection, one more for TCP instead of UDP, and the redirects.
+	if n > fetch.MaxRedirects+2 {
+		return nil, fmt.Errorf("more than %d redirects: %w", fetch.MaxRedirects, fetch.ErrRefused)
+	}
+	if d.credentials && host != d.host {
+		return nil, fmt.Errorf("redirect to another host would give it the credentials: %w", fetch.ErrRefused)
+	}
+	conn, err := d.policy.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	if a, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		d.mu.Lock()
+		d.peer = a.IP
+		d.mu.Unlock()
+	}
+	return conn, nil
+}
+
+func (d *rtspDialer) listen(network, address string) (net.PacketConn, error) {
+	pc, err := net.ListenPacket(network, address)
+	if err != nil {
+		return nil, err
+	}
+	uc, ok := pc.(*net.UDPConn)
+	if !ok {
+		pc.Close()
+		return nil, fmt.Errorf("listen on %s: %w", network, fetch.ErrScheme)
+	}
+	return &peerConn{UDPConn: uc, d: d}, nil
+}
+
+// peerConn exchanges datagrams with the dialled server only.
+type peerConn struct {
+	*net.UDPConn
+	d *rtspDialer
+}
+
+func (c *peerConn) isPeer(a net.Addr) bool {
+	u, ok := a.(*net.UDPAddr)
+	c.d.mu.Lock()
+	defer c.d.mu.Unlock()
+	return ok && c.d.peer != nil && u.IP.Equal(c.d.peer)
+}
+
+// WriteTo drops what is for another host.
+func (c *peerConn) WriteTo(b []byte, a net.Addr) (int, error) {
+	if !c.isPeer(a) {
+		return len(b), nil
+	}
+	return c.UDPConn.WriteTo(b, a)
+}
