@@ -318,3 +318,21 @@ func capsMedia(caps string) pipeline.Kind {
 	}
 	return pipeline.Video
 }
+
+// wire is a setting as the worker gets it: where GStreamer reads Pango markup,
+// the text's own signs are escaped, so that it is shown as it is.
+func (e *element) wire(s Setting) Setting {
+	if p := e.find(s.Name); p != nil && p.markup {
+		s.Value = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s.Value)
+	}
+	return s
+}
+
+// wire is the command's settings as the worker gets them.
+func (c *Command) wire() []Setting {
+	out := make([]Setting, len(c.Properties))
+	for i, s := range c.Properties {
+		out[i] = c.element.wire(s)
+	}
+	return out
+}
