@@ -46,6 +46,7 @@ type kind struct {
 func kinds() map[string]kind {
 	return map[string]kind{
 		"decode": {make: newDecode, head: 10 * time.Second},
+		"player": {make: newPlayer},
 	}
 }
 

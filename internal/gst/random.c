@@ -1,0 +1,74 @@
+//go:build gst
+
+#include "random.h"
+#include <string.h>
+
+// Written in Go (random.go): fills data with what lies at offset and gives how
+// many bytes, fewer than size at the end only, or -1.
+extern gint64 goRead(uintptr_t handle, guint64 offset, void *data, gsize size);
+extern void goRelease(uintptr_t handle);
+
+typedef struct {
+	uintptr_t handle;
+	guint64 at;
+} reader;
+
+// What a demuxer asks for at once; a file that makes it ask for more is broken.
+enum { MOST = 64 << 20, USUAL = 64 << 10 };
+
+static void need(GstAppSrc *src, guint length, gpointer user) {
+	reader *r = user;
+	gsize size = length == 0 || length == (guint)-1 ? USUAL : length;
+	if (size > MOST) {
+		GST_ELEMENT_ERROR(src, RESOURCE, READ, ("The file asks for too much at once"), (NULL));
+		gst_app_src_end_of_stream(src);
+		return;
+	}
+	GstBuffer *b = gst_buffer_new_allocate(NULL, size, NULL);
+	GstMapInfo m;
+	gint64 n = -1;
+	if (b && gst_buffer_map(b, &m, GST_MAP_WRITE)) {
+		n = goRead(r->handle, r->at, m.data, size);
+		gst_buffer_unmap(b, &m);
+	}
+	if (n <= 0) {
+		if (b)
+			gst_buffer_unref(b);
+		if (n < 0)
+			GST_ELEMENT_ERROR(src, RESOURCE, READ, ("The source cannot be read"), (NULL));
+		gst_app_src_end_of_stream(src);
+		return;
+	}
+	gst_buffer_set_size(b, n);
+	GST_BUFFER_OFFSET(b) = r->at;
+	r->at += n;
+	GST_BUFFER_OFFSET_END(b) = r->at;
+	gst_app_src_push_buffer(src, b);
+}
+
+static gboolean seek(GstAppSrc *src, guint64 offset, gpointer user) {
+	(void)src;
+	((reader *)user)->at = offset;
+	return TRUE;
+}
+
+static void done(gpointer user) {
+	reader *r = user;
+	goRelease(r->handle);
+	g_free(r);
+}
+
+void gv_serve(gpointer src, guint64 size, uintptr_t handle) {
+	reader *r = g_new0(reader, 1);
+	r->handle = handle;
+	g_object_set(src, "format", GST_FORMAT_BYTES, "is-live", FALSE, "block", FALSE, "max-bytes", (guint64)0, NULL);
+	gst_app_src_set_stream_type(src, GST_APP_STREAM_TYPE_RANDOM_ACCESS);
+	gst_app_src_set_size(src, size);
+	GstAppSrcCallbacks cb;
+	memset(&cb, 0, sizeof cb);
+	cb.need_data = need;
+	cb.seek_data = seek;
+	gst_app_src_set_callbacks(src, &cb, r, done);
+}
+
+guint64 gv_base_time(gpointer pipeline) { return gst_element_get_base_time(pipeline); }

@@ -1,0 +1,9 @@
+//go:build gst
+
+#ifndef GOVIDU_RANDOM_H
+#define GOVIDU_RANDOM_H
+#include "gst.h"
+
+void gv_serve(gpointer src, guint64 size, uintptr_t handle);
+guint64 gv_base_time(gpointer pipeline);
+#endif

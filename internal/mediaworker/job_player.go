@@ -1,0 +1,292 @@
+//go:build gst
+
+package mediaworker
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/govidu/govidu/internal/gst"
+	"github.com/govidu/govidu/internal/kerr"
+	"github.com/govidu/govidu/internal/workers/wire"
+)
+
+const (
+	// prerollTime is how long a file that comes at once may take to show its
+	// streams.
+	prerollTime = 20 * time.Second
+	// maxTracks bounds the streams of a file that are looked at.
+	maxTracks = 64
+)
+
+// playerJob takes a container file apart and sends one picture stream and one of
+// sound in the time they play in. Its pipeline is its own, since it pauses and
+// seeks; running time is what GStreamer makes of that.
+//
+// Calls: open {mode, size} with a descriptor (mode file: the file; read: a
+// socket that is asked for ranges; pipe: the bytes, once), play, pause,
+// seek {ms}, position → {ms}. Events: ready {seekable, fromMs, toMs,
+// durationMs}, once; EventStream per stream, EventEnd "" at the end,
+// EventError INVALID_MEDIA or INVALID_URI.
+type playerJob struct {
+	w      *worker
+	pipe   *gst.Pipeline
+	source *os.File
+	ranges *ranges
+	timer  *time.Timer
+
+	// Of the owner.
+	playing bool // what the server wants
+	ready   bool
+	over    bool // end or failure was told
+
+	mu     sync.Mutex // of the threads that find and send streams
+	tracks map[string]*playerTrack
+	seen   int
+}
+
+func newPlayer(w *worker, _ json.RawMessage) (job, error) {
+	return &playerJob{w: w, playing: true, tracks: map[string]*playerTrack{}}, nil
+}
+
+type playerOpen struct {
+	Mode string `json:"mode"`
+	Size int64  `json:"size"`
+}
+
+type playerPosition struct {
+	Ms int64 `json:"ms"`
+}
+
+type playerReady struct {
+	Seekable   bool  `json:"seekable"`
+	FromMs     int64 `json:"fromMs"`
+	ToMs       int64 `json:"toMs"`
+	DurationMs int64 `json:"durationMs"`
+}
+
+func (j *playerJob) addInput(in *input) error {
+	return kerr.New(kerr.MediaObjectIllegalParam, "A player has no input '%s'", in.params.Name)
+}
+
+func (j *playerJob) removeInput(*input) {}
+
+func (j *playerJob) call(method string, params json.RawMessage, files []*os.File) (any, error) {
+	if method == "open" {
+		var p playerOpen
+		if err := decodeParams(params, &p); err != nil || len(files) != 1 || j.pipe != nil {
+			closeAll(files)
+			if err == nil {
+				err = kerr.New(kerr.MediaObjectIllegalParam, "open takes one descriptor, once")
+			}
+			return nil, err
+		}
+		j.source = files[0]
+		return nil, j.open(p)
+	}
+	closeAll(files)
+	if j.pipe == nil || j.over {
+		return nil, kerr.New(kerr.MediaObjectOperationNotSupported, "Nothing is played")
+	}
+	switch method {
+	case "play", "pause":
+		j.playing = method == "play"
+		return nil, j.obey()
+	case "seek":
+		var p playerPosition
+		if err := decodeParams(params, &p); err != nil {
+			return nil, err
+		}
+		_, to, ok := j.pipe.Seekable()
+		at := time.Duration(p.Ms) * time.Millisecond
+		if !j.ready || !ok || p.Ms < 0 || to > 0 && at > to {
+			return nil, kerr.New(kerr.PlayerSeekFail, "Seek fails")
+		}
+		if !j.pipe.Seek(1, gst.SeekFlush|gst.SeekKeyUnit, at, gst.Never) {
+			return nil, kerr.New(kerr.PlayerSeekFail, "Seek fails")
+		}
+		return nil, nil
+	case "position":
+		return playerPosition{max(0, j.pipe.Position()).Milliseconds()}, nil
+	}
+	return nil, errMethod(method)
+}
+
+// obey brings the pipeline to the wanted state once the streams are known.
+func (j *playerJob) obey() error {
+	if !j.ready {
+		return nil
+	}
+	s := gst.Paused
+	if j.playing {
+		s = gst.Playing
+	}
+	return j.pipe.SetState(s)
+}
+
+// open builds the pipeline up to the first frames, at which it stops.
+func (j *playerJob) open(p playerOpen) error {
+	for _, e := range []string{"parsebin", "multiqueue", "fdsrc", "appsrc"} {
+		if !gst.Exists(e) {
+			return kerr.New(kerr.MediaObjectNotAvailable, "GStreamer has no element %s here", e)
+		}
+	}
+	pipe, err := gst.NewPipeline("player", gst.Never)
+	if err != nil {
+		return err
+	}
+	j.pipe = pipe
+	var src *gst.Element
+	if p.Mode == "read" {
+		if src, err = gst.Make("appsrc", "source"); err != nil {
+			return err
+		}
+		if j.ranges, err = newRanges(j.source); err != nil {
+			return err
+		}
+		src.ServeFrom(j.ranges, p.Size)
+	} else {
+		if src, err = gst.Make("fdsrc", "source"); err != nil {
+			return err
+		}
+		if err := src.SetAll("fd", fmt.Sprint(j.source.Fd()), "blocksize", "65536"); err != nil {
+			return err
+		}
+	}
+	parse, err := gst.Make("parsebin", "parse")
+	if err != nil {
+		return err
+	}
+	queue, err := gst.Make("multiqueue", "queue")
+	if err != nil {
+		return err
+	}
+	// Enough for files that keep picture and sound two seconds apart; it grows
+	// when one runs dry.
+	if err := queue.SetAll("max-size-bytes", "16777216", "max-size-buffers", "0", "max-size-time", "2000000000"); err != nil {
+		return err
+	}
+	if err := pipe.Add(src, parse, queue); err != nil {
+		return err
+	}
+	if err := src.Link(parse); err != nil {
+		return err
+	}
+	parse.OnPadAdded(func(pad *gst.Pad) { j.found(pad, queue) })
+	j.w.start("player bus", func() { j.listen() })
+	if p.Mode != "pipe" { // an upload takes the time it takes
+		j.timer = time.AfterFunc(prerollTime, func() {
+			j.w.post(func() {
+				if !j.ready {
+					j.failed("INVALID_MEDIA", "the file does not begin to play")
+				}
+			})
+		})
+	}
+	if err := pipe.SetState(gst.Paused); err != nil {
+		j.w.log.Debug("player does not pause", "error", err) // the bus tells why
+	}
+	return nil
+}
+
+// listen brings the bus's messages to the owner.
+func (j *playerJob) listen() {
+	for j.w.ctx.Err() == nil {
+		m, ok := j.pipe.Pop(300 * time.Millisecond)
+		if !ok || m.Type == "tag" || m.Type == "state-changed" && m.Source != "player" {
+			continue
+		}
+		j.w.post(func() { j.hear(m) })
+	}
+}
+
+func (j *playerJob) hear(m gst.Message) {
+	switch m.Type {
+	case "async-done":
+		j.prerolled()
+	case "eos":
+		if !j.over {
+			j.over = true
+			j.w.tell(wire.EventEnd, wire.NameData{})
+		}
+	case "error":
+		kind, text := "INVALID_MEDIA", m.Text
+		if m.Domain == gst.ResourceError && m.Source == "source" {
+			kind = "INVALID_URI"
+		}
+		j.failed(kind, text)
+	case "latency":
+		j.pipe.Latency()
+	case "warning":
+		j.w.log.Debug("player warns", "from", m.Source, "text", m.Text, "debug", m.Debug)
+	}
+}
+
+// prerolled comes when every stream has its first frame, and again after seeks.
+func (j *playerJob) prerolled() {
+	if j.ready || j.over {
+		return
+	}
+	j.mu.Lock()
+	n := len(j.tracks)
+	j.mu.Unlock()
+	if n == 0 {
+		j.failed("INVALID_MEDIA", "the file has neither pictures nor sound that can be used")
+		return
+	}
+	j.ready = true
+	r := playerReady{DurationMs: -1}
+	if d := j.pipe.Length(); d != gst.Never {
+		r.DurationMs = d.Milliseconds()
+	}
+	if from, to, ok := j.pipe.Seekable(); ok {
+		r.Seekable, r.FromMs, r.ToMs = true, from.Milliseconds(), to.Milliseconds()
+		if r.ToMs < 0 {
+			r.ToMs = r.DurationMs
+		}
+	}
+	j.w.event("ready", r)
+	if err := j.obey(); err != nil {
+		j.failed("INVALID_MEDIA", err.Error())
+	}
+}
+
+// failed tells why it does not go on, once.
+func (j *playerJob) failed(kind, text string) {
+	if !j.over {
+		j.over = true
+		j.w.fail(wire.ErrorData{Type: kind, Text: text})
+	}
+}
+
+func (j *playerJob) message(gst.Message) bool { return false }
+
+func (j *playerJob) dot() string {
+	if j.pipe == nil {
+		return ""
+	}
+	return j.pipe.Dot()
+}
+
+func (j *playerJob) close() {
+	if j.timer != nil {
+		j.timer.Stop()
+	}
+	j.mu.Lock()
+	for _, t := range j.tracks {
+		t.end()
+	}
+	j.mu.Unlock()
+	if j.ranges != nil {
+		j.ranges.close() // ends a read that GStreamer's thread is in
+	}
+	if j.pipe != nil {
+		_ = j.pipe.SetState(gst.Null)
+	}
+	if j.source != nil {
+		_ = j.source.Close()
+	}
+}
