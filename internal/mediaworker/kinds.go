@@ -45,8 +45,11 @@ type kind struct {
 // kinds of jobs by StartParams.Kind.
 func kinds() map[string]kind {
 	return map[string]kind{
-		"decode": {make: newDecode, head: 10 * time.Second},
-		"player": {make: newPlayer},
+		"composite": {make: newComposite},
+		"decode":    {make: newDecode, head: 10 * time.Second},
+		"filter":    {make: newFilter, head: filterHead},
+		"mixer":     {make: newComposite},
+		"player":    {make: newPlayer},
 	}
 }
 

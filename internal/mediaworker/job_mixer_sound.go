@@ -1,0 +1,230 @@
+//go:build gst
+
+package mediaworker
+
+import (
+	"slices"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/govidu/govidu/internal/gst"
+)
+
+const (
+	// soundCaps is what inputs bring and raw audio ports carry.
+	soundCaps = "audio/x-raw,format=S16LE,rate=48000,channels=2,layout=interleaved"
+	// soundQueue bounds what waits in an output of the mix, in blocks.
+	soundQueue = 25
+	// soundBehind is how far the mix may be behind its time before it leaves
+	// blocks out.
+	soundBehind = 200 * time.Millisecond
+)
+
+// mixdown mixes audio inputs into raw ports, in Go: one sum of all for every block, less
+// each port's own input. That costs a port a few microseconds a block, where a
+// GStreamer mixer per port would mix all inputs again for each.
+type mixdown struct {
+	w    *worker
+	done chan struct{}
+	stop chan struct{}
+
+	// Owner only.
+	sinks map[string]*gst.Element // by input
+
+	mu     sync.Mutex // leaf
+	voices map[string]*voice
+	outs   map[string]*soundOut
+}
+
+// soundOut is a raw audio port.
+type soundOut struct {
+	bin  *gst.Element
+	src  *gst.Element // its appsrc
+	port *port
+	// hears are the inputs it gives; nil is all but the one of its own name.
+	hears []string
+}
+
+func newMixdown(w *worker) *mixdown {
+	s := &mixdown{w: w, stop: make(chan struct{}), done: make(chan struct{}), sinks: map[string]*gst.Element{},
+		voices: map[string]*voice{}, outs: map[string]*soundOut{}}
+	w.start("mix", s.run)
+	return s
+}
+
+// addInput takes samples from in from now on. Owner.
+func (s *mixdown) addInput(in *input) error {
+	sink, err := s.w.addBin("appsink name=samples sync=false async=false max-buffers=100 drop=true")
+	if err != nil {
+		return err
+	}
+	v := newVoice(frameAt(max(0, s.w.pipe.Running()-mixLatency)))
+	sink.Find("samples").OnSample(func(x gst.Sample) {
+		if x.Running >= 0 && len(x.Data) >= 4 {
+			v.put(frameAt(x.Running), unsafe.Slice((*int16)(unsafe.Pointer(&x.Data[0])), len(x.Data)/2))
+		}
+	})
+	name := in.params.Name
+	s.sinks[name] = sink
+	s.mu.Lock()
+	s.voices[name] = v
+	s.mu.Unlock()
+	if err := in.out.Link(sink.Pad("sink")); err != nil {
+		return err
+	}
+	return sink.SyncState()
+}
+
+// removeInput lets go of in. Owner.
+func (s *mixdown) removeInput(in *input) {
+	name := in.params.Name
+	s.mu.Lock()
+	delete(s.voices, name)
+	s.mu.Unlock()
+	sink := s.sinks[name]
+	if sink == nil {
+		return
+	}
+	delete(s.sinks, name)
+	// The decoder first: nothing here blocks it, and it pushes into no void.
+	in.bin.LockState(true)
+	_ = in.bin.SetState(gst.Null)
+	in.out.Unlink(sink.Pad("sink"))
+	s.w.dropBin(sink)
+}
+
+// ports makes the raw ports what a scene names. Owner.
+func (s *mixdown) ports(sc scene) error {
+	want := map[string][]string{}
+	for _, name := range sc.Minus {
+		want[name] = nil
+	}
+	for name, hears := range sc.Mix {
+		want[name] = append([]string{}, hears...)
+	}
+	for name, out := range s.outs { // only the owner writes the map
+		if _, ok := want[name]; !ok {
+			s.closePort(name, out)
+		}
+	}
+	for name, hears := range want {
+		if out := s.outs[name]; out != nil {
+			s.mu.Lock()
+			out.hears = hears
+			s.mu.Unlock()
+			continue
+		}
+		if err := s.openPort(name, hears); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *mixdown) openPort(name string, hears []string) error {
+	port, err := s.w.newPort(name, "audio")
+	if err != nil {
+		return err
+	}
+	bin, err := s.w.addBin("appsrc name=mix format=time is-live=true max-bytes=0 max-buffers=0 max-time=0 caps=" + soundCaps)
+	if err == nil {
+		err = bin.Pad("src").Link(port.sink)
+	}
+	if err == nil {
+		err = bin.SyncState()
+	}
+	if err != nil {
+		port.close()
+		return err
+	}
+	s.mu.Lock()
+	s.outs[name] = &soundOut{bin: bin, src: bin.Find("mix"), port: port, hears: hears}
+	s.mu.Unlock()
+	return nil
+}
+
+func (s *mixdown) closePort(name string, out *soundOut) {
+	s.mu.Lock()
+	delete(s.outs, name)
+	s.mu.Unlock()
+	s.w.dropBin(out.bin)
+	out.port.close()
+}
+
+// close ends the mix and waits for it.
+func (s *mixdown) close() {
+	close(s.stop)
+	<-s.done
+}
+
+// run mixes a block each 20 ms, mixLatency after its instant.
+func (s *mixdown) run() {
+	defer close(s.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	block := int64(0)
+	for {
+		select {
+		case <-s.stop:
+			return
+		case <-timer.C:
+		}
+		now := s.w.pipe.Running() - mixLatency
+		if block == 0 || now > frameTime(block)+soundBehind {
+			block = max(0, frameAt(now)/blockFrames*blockFrames)
+		}
+		for now >= frameTime(block+blockFrames) {
+			s.mix(block)
+			block += blockFrames
+		}
+		timer.Reset(frameTime(block+blockFrames) - now + time.Millisecond)
+	}
+}
+
+// mix makes one block of every port.
+func (s *mixdown) mix(block int64) {
+	type heard struct {
+		name    string
+		samples []int16
+	}
+	type job struct {
+		src   *gst.Element
+		name  string
+		hears []string
+	}
+	const n = blockFrames * mixChannels
+	var all []heard
+	var jobs []job
+	s.mu.Lock()
+	for name, v := range s.voices {
+		samples := make([]int16, n)
+		if v.take(block, samples) {
+			all = append(all, heard{name, samples})
+		}
+	}
+	for name, out := range s.outs {
+		jobs = append(jobs, job{out.src, name, out.hears})
+	}
+	s.mu.Unlock()
+	sum, part := make([]int32, n), make([]int32, n)
+	for _, h := range all {
+		mixInto(sum, h.samples)
+	}
+	data := make([]byte, 2*n)
+	for _, j := range jobs {
+		whole := j.hears == nil
+		clear(part)
+		for _, h := range all {
+			if whole && h.name == j.name || slices.Contains(j.hears, h.name) {
+				mixInto(part, h.samples)
+			}
+		}
+		if whole {
+			saturate(data, sum, part)
+		} else {
+			saturate(data, part, nil)
+		}
+		_ = j.src.Push(gst.Frame{Data: data, PTS: frameTime(block), Duration: mixBlock, Key: true}, soundQueue)
+	}
+}
