@@ -108,8 +108,8 @@ const (
 	rawVideo = "video/x-raw,format=I420"
 	rawAudio = "audio/x-raw,format=S16LE,rate=48000,channels=2,layout=interleaved"
 
-	toRawVideo = "videoconvert n-threads=1 qos=false ! " + rawVideo
-	toRawAudio = "audioconvert ! audioresample ! " + rawAudio
+	toRawVideo = "videoconvert n-threads=1 qos=false ! capsfilter name=raw caps=\"" + rawVideo + "\""
+	toRawAudio = "audioconvert ! audioresample ! capsfilter name=raw caps=\"" + rawAudio + "\""
 )
 
 // decodingOf chooses how to decode; the chain ends before the raw format.

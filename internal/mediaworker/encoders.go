@@ -48,7 +48,7 @@ var encoders = map[codec.Name][]encoding{
 		{[]string{"openh264enc", "h264parse"}, "openh264enc name=enc complexity=low rate-control=bitrate gop-size=0 scene-change-detection=false enable-frame-skip=false bitrate={bitrate} multi-thread={threads} qos=false" +
 			" ! h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au", "bitrate", 1, 30_000, 50_000_000, 1_000_000},
 	},
-	codec.AV1: {{[]string{"av1enc"}, "av1enc name=enc usage-profile=realtime cpu-used=10 lag-in-frames=0 end-usage=cbr threads={threads} row-mt=true target-bitrate={bitrate} buf-sz=1000 buf-initial-sz=500 buf-optimal-sz=600 keyframe-max-dist=" +
+	codec.AV1: {{[]string{"av1enc"}, "av1enc name=enc usage-profile=realtime cpu-used=10 lag-in-frames=0 end-usage=cbr threads={threads} row-mt=true target-bitrate={bitrate} buf-sz=1000 buf-initial-sz=500 buf-optimal-sz=600 min-quantizer=8 max-quantizer=56 undershoot-pct=50 overshoot-pct=50 keyframe-max-dist=" +
 		never + " qos=false ! video/x-av1,stream-format=obu-stream,alignment=tu", "target-bitrate", 1000, 30_000, 50_000_000, 800_000}},
 	codec.H265: {{[]string{"x265enc"}, "x265enc name=enc tune=zerolatency speed-preset=ultrafast bitrate={bitrate} key-int-max=1000000 option-string=repeat-headers=1:pools=1:frame-threads=1:scenecut=0:log-level=0 qos=false" +
 		" ! video/x-h265,stream-format=byte-stream,alignment=au", "bitrate", 1000, 30_000, 50_000_000, 1_000_000}},

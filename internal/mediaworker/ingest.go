@@ -127,11 +127,7 @@ func (in *input) build() error {
 				}
 			}
 		})
-		last := in.bin.Find("join")
-		for next := last.Pad("src").Peer(); next != nil; next = last.Pad("src").Peer() {
-			last = next.Parent()
-		}
-		if _, err := in.bin.Ghost("src", last.Pad("src")); err != nil {
+		if _, err := in.bin.Ghost("src", in.bin.Find("raw").Pad("src")); err != nil {
 			return err
 		}
 	}

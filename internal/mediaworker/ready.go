@@ -21,7 +21,7 @@ func Ready() wire.ReadyData {
 			r.Decoders = append(r.Decoders, string(c))
 		}
 	}
-	for _, e := range filterElements {
+	for _, e := range slices.Concat(filterElements, otherElements) {
 		if gst.Exists(e) {
 			r.Elements = append(r.Elements, e)
 		}
