@@ -139,14 +139,14 @@ func oggPackets(b []byte) (packets [][]byte) {
 	return packets
 }
 
-// picture is what ffmpeg decodes frames to: the last picture, as RGB.
-type picture struct {
+// shown is what ffmpeg decodes frames to: the last picture, as RGB.
+type shown struct {
 	width, height, count int
 	rgb                  []byte
 }
 
 // at gives the colour at a place, in parts of the width and the height.
-func (p picture) at(x, y float64) [3]int {
+func (p shown) at(x, y float64) [3]int {
 	i := 3 * (int(y*float64(p.height))*p.width + int(x*float64(p.width)))
 	return [3]int{int(p.rgb[i]), int(p.rgb[i+1]), int(p.rgb[i+2])}
 }
@@ -161,7 +161,7 @@ func near(a, b [3]int) bool {
 }
 
 // decodePictures decodes with ffmpeg; width and height are what must come out.
-func decodePictures(t testing.TB, name codec.Name, frames []coded, width, height int) picture {
+func decodePictures(t testing.TB, name codec.Name, frames []coded, width, height int) shown {
 	t.Helper()
 	ext := map[codec.Name]string{codec.H264: "h264", codec.H265: "hevc"}[name]
 	var b []byte
@@ -201,7 +201,7 @@ func decodePictures(t testing.TB, name codec.Name, frames []coded, width, height
 	if len(raw) < one {
 		t.Fatalf("%s: no picture was decoded", name)
 	}
-	return picture{width, height, len(raw) / one, raw[len(raw)-one:]}
+	return shown{width, height, len(raw) / one, raw[len(raw)-one:]}
 }
 
 // decodeSound decodes with ffmpeg to mono at 48 kHz.
