@@ -7,6 +7,9 @@ import (
 
 	"github.com/govidu/govidu/elements"
 	"github.com/govidu/govidu/elements/core"
+	"github.com/govidu/govidu/elements/filters"
+	"github.com/govidu/govidu/elements/hubs"
+	"github.com/govidu/govidu/elements/rtp"
 	"github.com/govidu/govidu/elements/uri"
 	"github.com/govidu/govidu/elements/webrtc"
 	"github.com/govidu/govidu/elements/webrtc/transport"
@@ -16,16 +19,24 @@ import (
 type Deps struct {
 	// WebRTC carries the media of WebRtcEndpoints; it must outlive every object.
 	WebRTC *transport.Engine
-	// URI is where recorders may write.
+	// URI is what players may read and recorders write.
 	URI uri.Deps
+	// RTP are the ports of RtpEndpoints.
+	RTP rtp.Deps
+	// Hubs and Filters need workers.
+	Hubs    hubs.Deps
+	Filters filters.Deps
 }
 
 // Types lists every type of this build.
 func Types(d Deps) []elements.Type {
 	return slices.Concat(
-		elements.Types(),       // abstract ancestors, MediaPipeline
-		core.Types(),           // PassThrough
-		webrtc.Types(d.WebRTC), // WebRtcEndpoint
-		uri.Types(d.URI),       // RecorderEndpoint
+		elements.Types(),         // abstract ancestors, MediaPipeline
+		core.Types(),             // PassThrough
+		webrtc.Types(d.WebRTC),   // WebRtcEndpoint
+		rtp.Types(d.RTP),         // RtpEndpoint
+		uri.Types(d.URI),         // PlayerEndpoint, RecorderEndpoint, HttpPostEndpoint
+		hubs.Types(d.Hubs),       // HubPort, Composite, Dispatcher, DispatcherOneToMany, Mixer, AlphaBlending
+		filters.Types(d.Filters), // GStreamerFilter, ImageOverlayFilter, FaceOverlayFilter, ZBarFilter
 	)
 }

@@ -8,14 +8,20 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/govidu/govidu/elements"
 	"github.com/govidu/govidu/elements/all"
+	"github.com/govidu/govidu/elements/filters"
+	"github.com/govidu/govidu/elements/hubs"
+	"github.com/govidu/govidu/elements/rtp"
 	"github.com/govidu/govidu/elements/uri"
 	"github.com/govidu/govidu/elements/webrtc/transport"
+	"github.com/govidu/govidu/internal/fetch"
 	"github.com/govidu/govidu/internal/secret"
+	"github.com/govidu/govidu/internal/workers"
 	"github.com/govidu/govidu/kms"
 	"github.com/govidu/govidu/pipeline"
 )
@@ -38,14 +44,34 @@ type Config struct {
 	Open  bool
 	// AllowedOrigins are browser pages that may drive the node.
 	AllowedOrigins []string
-	Log            *slog.Logger
-	Metrics        prometheus.Registerer
+	// Path, ExceptionLimit, SessionPeriod and NoRequestCache are those of
+	// kms.Config; zero values have its defaults.
+	Path           string
+	ExceptionLimit float64
+	SessionPeriod  time.Duration
+	NoRequestCache bool
+	// Workers finds and bounds the processes that handle pictures and samples;
+	// its Log and Metrics are set here.
+	Workers workers.Config
+	// RTPMinPort and RTPMaxPort bound the ports of RtpEndpoints; 0 and 0 is 1024 to 65535.
+	RTPMinPort, RTPMaxPort int
+	// HTTPPost is where HttpPostEndpoints listen.
+	HTTPPost uri.HTTP
+	// DenyPrivateURLs keeps players, recorders and filters off loopback and
+	// private networks.
+	DenyPrivateURLs bool
+	// NodeID goes into the sidecars of recordings.
+	NodeID  string
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
 }
 
 // Node is a running media node.
 type Node struct {
 	Engine *transport.Engine
 	Server *kms.Server
+	// Workers runs the media workers.
+	Workers *workers.Pool
 }
 
 // New binds the media port and starts the node.
@@ -73,21 +99,43 @@ func New(c Config) (*Node, error) {
 }
 
 func (n *Node) serve(c Config) error {
-	registry, err := elements.NewRegistry(all.Types(all.Deps{WebRTC: n.Engine, URI: uri.Deps{FileRoots: c.FileRoots}})...)
+	announced, err := addresses(c.AnnouncedIPs)
+	if err != nil {
+		return err
+	}
+	c.Workers.Log, c.Workers.Metrics = c.Log, c.Metrics
+	n.Workers = workers.NewPool(c.Workers)
+	policy := &fetch.Policy{FileRoots: c.FileRoots, AllowPrivate: !c.DenyPrivateURLs}
+	registry, err := elements.NewRegistry(all.Types(all.Deps{
+		WebRTC:  n.Engine,
+		URI:     uri.Deps{Fetch: policy, FileRoots: c.FileRoots, Workers: n.Workers, HTTP: c.HTTPPost, NodeID: c.NodeID},
+		RTP:     rtp.Deps{AnnouncedIPs: announced, MinPort: c.RTPMinPort, MaxPort: c.RTPMaxPort},
+		Hubs:    hubs.Deps{Pool: n.Workers},
+		Filters: filters.Deps{Pool: n.Workers, Images: policy},
+	})...)
 	if err != nil {
 		return fmt.Errorf("collect element types: %w", err)
 	}
+	converters := []pipeline.Converter{
+		pipeline.NewDepacketizer(), pipeline.NewPacketizer(), pipeline.NewEncoder(), workers.NewDecoder(n.Workers),
+	}
 	n.Server, err = kms.NewServer(kms.Config{
-		Registry: registry, Converters: []pipeline.Converter{pipeline.NewDepacketizer()}, Log: c.Log, Metrics: c.Metrics, AllowedOrigins: c.AllowedOrigins, Token: c.Token.Reveal(), Open: c.Open,
+		Registry: registry, Converters: converters, Log: c.Log, Metrics: c.Metrics,
+		AllowedOrigins: c.AllowedOrigins, Token: c.Token.Reveal(), Open: c.Open,
+		Path: c.Path, ExceptionLimit: c.ExceptionLimit, SessionPeriod: c.SessionPeriod, NoRequestCache: c.NoRequestCache,
 	})
 	return err
 }
 
-// Close ends the control connections and every object, then the media port.
+// Close ends the control connections and every object, then the workers and the
+// media port.
 func (n *Node) Close() error {
 	var errs []error
 	if n.Server != nil {
 		errs = append(errs, n.Server.Close())
+	}
+	if n.Workers != nil {
+		errs = append(errs, n.Workers.Close())
 	}
 	if n.Engine != nil {
 		errs = append(errs, n.Engine.Close())
