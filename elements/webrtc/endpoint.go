@@ -7,16 +7,12 @@ import (
 
 	"github.com/govidu/govidu/elements"
 	"github.com/govidu/govidu/elements/webrtc/transport"
-	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/pipeline"
 )
 
-// Everything is bundled and multiplexed, so there is one stream with one component.
-const (
-	streamID    = 1
-	componentID = 1
-)
+// componentID is the only component of a stream: RTCP is multiplexed.
+const componentID = 1
 
 type endpointParams struct {
 	MediaPipeline      *elements.MediaPipeline `json:"mediaPipeline"`
@@ -36,8 +32,8 @@ type Endpoint struct {
 
 	mu         sync.Mutex // leaf: what follows
 	settings   settings
-	ice        IceComponentState // "" before the first
-	dtls       DtlsConnectionState
+	ice        []IceComponentState // by stream
+	dtls       []DtlsConnectionState
 	connection elements.ConnectedState
 	media      elements.ConnectedState
 }
@@ -45,12 +41,16 @@ type Endpoint struct {
 func newEndpoint(engine *transport.Engine) func(context.Context, elements.Env, endpointParams) (*Endpoint, error) {
 	return func(_ context.Context, env elements.Env, p endpointParams) (*Endpoint, error) {
 		e := &Endpoint{
-			dataChannels: p.UseDataChannels, settings: defaults(), dtls: "NEW",
+			dataChannels: p.UseDataChannels, settings: defaults(),
 			connection: disconnected, media: disconnected,
 		}
 		e.Init(env)
+		certificate := transport.RSA
+		if p.CertificateKeyType == "ECDSA" {
+			certificate = transport.ECDSA
+		}
 		peer, err := engine.NewPeer(transport.PeerConfig{
-			Epoch: e.Graph().Epoch(), DataChannels: p.UseDataChannels,
+			Epoch: e.Graph().Epoch(), DataChannels: p.UseDataChannels, Certificate: certificate, DSCP: p.QosDscp.mark(),
 			RecvOnly: p.Recvonly, SendOnly: p.Sendonly, Log: e.Log(), Handler: e.handler(),
 		})
 		if err != nil {
@@ -64,6 +64,14 @@ func newEndpoint(engine *transport.Engine) func(context.Context, elements.Env, e
 			e.AddOutput(out)
 			e.AddInput(kind, peer.Sender(kind))
 		}
+		if p.UseDataChannels {
+			in, sender := peer.Data()
+			out := e.Graph().NewOutput(pipeline.Data, elements.DefaultDescription, in)
+			in.SetOutput(out)
+			e.AddOutput(out)
+			e.AddInput(pipeline.Data, sender)
+		}
+		e.apply()
 		e.SetStats(e.stats)
 		return e, nil
 	}
@@ -87,25 +95,32 @@ const (
 func (e *Endpoint) handler() transport.Handler {
 	return transport.Handler{
 		Candidate: func(c transport.Candidate) {
-			f := candidateFields{IceCandidate{e.external(c.Candidate), c.SDPMid, c.SDPMLineIndex}}
-			e.Emit("IceCandidateFound", f)
-			e.Emit("OnIceCandidate", f)
+			e.emit(candidateFields{IceCandidate{c.Candidate, c.SDPMid, c.SDPMLineIndex}}, "IceCandidateFound", "OnIceCandidate")
 		},
-		GatheringDone: func() {
-			e.Emit("IceGatheringDone", nil)
-			e.Emit("OnIceGatheringDone", nil)
-		},
-		ICEState:  e.iceState,
-		DTLSState: e.dtlsState,
+		GatheringDone: func() { e.emit(nil, "IceGatheringDone", "OnIceGatheringDone") },
+		ICEState:      e.iceState,
+		DTLSState:     e.dtlsState,
 		Pair: func(p transport.CandidatePair) {
 			e.Emit("NewCandidatePairSelected", pairFields{e.pair(p)})
 		},
 		Connected:    func(up bool) { e.change("ConnectionStateChanged", &e.connection, up) },
 		MediaFlowing: func(on bool) { e.change("MediaStateChanged", &e.media, on) },
-		Unsupported: func(kind pipeline.Kind, name codec.Name) {
-			e.EmitError("STREAM_ERROR_FAILED", int(kerr.UnsupportedMediaType), fmt.Sprintf(
-				"The peer has not negotiated %s for %s and this build cannot transcode: nothing is sent", name, kind))
+		ChannelOpened: func(id int) {
+			e.emit(channelFields{id}, "DataChannelOpened", "OnDataChannelOpened", "DataChannelOpen")
 		},
+		// The original says it twice, once for each direction of the stream.
+		ChannelClosed: func(id int) {
+			for range 2 {
+				e.emit(channelFields{id}, "DataChannelClosed", "OnDataChannelClosed", "DataChannelClose")
+			}
+		},
+	}
+}
+
+// emit raises one event under all the names that it has had.
+func (e *Endpoint) emit(fields any, names ...string) {
+	for _, name := range names {
+		e.Emit(name, fields)
 	}
 }
 
@@ -124,37 +139,54 @@ func (e *Endpoint) change(event string, state *elements.ConnectedState, up bool)
 	}
 }
 
-func (e *Endpoint) iceState(s transport.ICEState) {
+func (e *Endpoint) iceState(stream int, s transport.ICEState) {
 	switch s {
 	case transport.ICEChecking:
-		e.component(iceConnecting)
+		e.gathering(stream)
+		e.component(stream, iceConnecting)
 	case transport.ICEConnected:
-		e.component(iceConnected)
-		e.component(iceReady)
+		e.component(stream, iceConnected)
+		e.component(stream, iceReady)
 	case transport.ICEDisconnected, transport.ICEClosed:
-		e.component(iceDisconnected)
+		e.component(stream, iceDisconnected)
 	case transport.ICEFailed:
-		e.component(iceFailed)
+		e.component(stream, iceFailed)
+	}
+}
+
+// gathering tells GATHERING of a stream, unless it was told. The peer's checks
+// may be quicker than the call that asks for candidates; the order of states
+// stays.
+func (e *Endpoint) gathering(stream int) {
+	e.mu.Lock()
+	known := len(e.ice) >= stream && e.ice[stream-1] != ""
+	e.mu.Unlock()
+	if !known {
+		e.component(stream, iceGathering)
 	}
 }
 
 // component moves the ICE component's state and tells.
-func (e *Endpoint) component(s IceComponentState) {
+func (e *Endpoint) component(stream int, s IceComponentState) {
 	e.mu.Lock()
-	e.ice = s
+	for len(e.ice) < stream {
+		e.ice = append(e.ice, "")
+	}
+	e.ice[stream-1] = s
 	e.mu.Unlock()
-	f := componentFields{streamID, componentID, s}
-	e.Emit("IceComponentStateChanged", f)
-	e.Emit("OnIceComponentStateChanged", f)
+	e.emit(componentFields{stream, componentID, s}, "IceComponentStateChanged", "OnIceComponentStateChanged", "IceComponentStateChange")
 }
 
-func (e *Endpoint) dtlsState(s transport.DTLSState) {
+func (e *Endpoint) dtlsState(stream int, s transport.DTLSState) {
 	names := map[transport.DTLSState]DtlsConnectionState{
 		transport.DTLSNew: "NEW", transport.DTLSConnecting: "CONNECTING", transport.DTLSConnected: "CONNECTED",
 		transport.DTLSClosed: "CLOSED", transport.DTLSFailed: "FAILED",
 	}
 	e.mu.Lock()
-	e.dtls = names[s]
+	for len(e.dtls) < stream {
+		e.dtls = append(e.dtls, "NEW")
+	}
+	e.dtls[stream-1] = names[s]
 	e.mu.Unlock()
-	e.Emit("DtlsConnectionStateChange", dtlsConnection(names[s]))
+	e.Emit("DtlsConnectionStateChange", dtlsConnection(stream, names[s]))
 }

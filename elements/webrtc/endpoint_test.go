@@ -309,7 +309,7 @@ func TestProperties(t *testing.T) {
 		}
 	}
 	remb := w.Call(ep, "getRembParams", nil).(map[string]any)
-	if remb["exponentialFactor"] != 0.03999999910593033 || remb["rembOnConnect"] != int64(300000) || remb["__type__"] != "RembParams" {
+	if remb["exponentialFactor"] != elements.Double(0.03999999910593033) || remb["rembOnConnect"] != int64(300000) || remb["__type__"] != "RembParams" {
 		t.Errorf("RembParams %v", remb)
 	}
 	for name, v := range map[string]any{"maxVideoRecvBandwidth": 300, "externalIPv4": "198.51.100.7", "iceTcp": false, "turnUrl": "u:p@h:1"} {

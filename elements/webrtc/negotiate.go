@@ -2,9 +2,7 @@ package webrtc
 
 import (
 	"context"
-	"net/netip"
 	"strconv"
-	"strings"
 
 	"github.com/govidu/govidu/elements"
 	"github.com/govidu/govidu/elements/webrtc/transport"
@@ -72,13 +70,8 @@ func (e *Endpoint) RemoteSessionDescriptor(context.Context, elements.None) (stri
 // GatherCandidates lets the events IceCandidateFound and IceGatheringDone flow.
 // Before negotiation there is nothing to gather yet, which is no error.
 func (e *Endpoint) GatherCandidates(context.Context, elements.None) (elements.None, error) {
-	if _, ok := e.peer.LocalDescription(); ok {
-		e.mu.Lock()
-		first := e.ice == ""
-		e.mu.Unlock()
-		if first {
-			e.component(iceGathering)
-		}
+	for stream := range e.peer.Streams() {
+		e.gathering(stream + 1)
 	}
 	return elements.None{}, e.peer.Gather()
 }
@@ -94,48 +87,31 @@ func (e *Endpoint) AddICECandidate(_ context.Context, p addCandidateParams) (ele
 	})
 }
 
-// apply gives the transport the settings that shape a negotiation.
+// apply gives the transport the settings that it follows.
 func (e *Endpoint) apply() {
 	e.mu.Lock()
 	s := e.settings
 	e.mu.Unlock()
-	e.peer.SetMaxRecv(s.maxAudioRecv, s.maxVideoRecv)
-	e.peer.SetTCP(s.iceTCP)
-}
-
-// external puts externalIPv4 or externalIPv6 into a host candidate line.
-func (e *Endpoint) external(line string) string {
-	e.mu.Lock()
-	v4, v6 := e.settings.externalIPv4, e.settings.externalIPv6
-	e.mu.Unlock()
-	f := strings.Fields(line)
-	if v4 == "" && v6 == "" || len(f) < 8 || f[7] != "host" {
-		return line
-	}
-	addr, err := netip.ParseAddr(f[4])
-	switch {
-	case err != nil:
-	case addr.Is4() && v4 != "":
-		f[4] = v4
-	case addr.Is6() && v6 != "":
-		f[4] = v6
-	}
-	return strings.Join(f, " ")
+	e.peer.SetBandwidth(transport.Bandwidth{
+		MaxAudioRecv: s.maxAudioRecv, MaxVideoRecv: s.maxVideoRecv, MinVideoRecv: s.minVideoRecv,
+		MinVideoSend: s.minVideoSend, MaxVideoSend: s.maxVideoSend,
+	})
+	e.peer.SetNetwork(s.network())
 }
 
 func (e *Endpoint) pair(p transport.CandidatePair) IceCandidatePair {
 	return IceCandidatePair{
-		StreamID: strconv.Itoa(streamID), ComponentID: componentID,
+		StreamID: strconv.Itoa(p.Stream), ComponentID: componentID,
 		LocalCandidate: p.Local, RemoteCandidate: p.Remote,
 	}
 }
 
-func dtlsConnection(s DtlsConnectionState) DtlsConnection {
-	id := strconv.Itoa(streamID)
+func dtlsConnection(stream int, s DtlsConnectionState) DtlsConnection {
+	id := strconv.Itoa(stream)
 	return DtlsConnection{StreamID: id, ComponentID: strconv.Itoa(componentID), ConnectionID: id, State: s}
 }
 
-// ICECandidatePairs lists the selected pair.
+// ICECandidatePairs lists the selected pair of each stream that has one.
 func (e *Endpoint) ICECandidatePairs() []IceCandidatePair {
 	out := []IceCandidatePair{}
 	for _, p := range e.peer.Pairs() {
@@ -148,49 +124,31 @@ func (e *Endpoint) ICECandidatePairs() []IceCandidatePair {
 func (e *Endpoint) ICEConnectionState() []IceConnection {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.ice == "" {
-		return []IceConnection{}
+	out := []IceConnection{}
+	for i, s := range e.ice {
+		if s != "" {
+			out = append(out, IceConnection{strconv.Itoa(i + 1), componentID, s})
+		}
 	}
-	return []IceConnection{{strconv.Itoa(streamID), componentID, e.ice}}
+	return out
 }
 
 // DTLSConnectionState is empty before ICE began.
 func (e *Endpoint) DTLSConnectionState() []DtlsConnection {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.ice == "" {
-		return []DtlsConnection{}
+	out := []DtlsConnection{}
+	for i, s := range e.ice {
+		if s == "" {
+			continue
+		}
+		state := DtlsConnectionState("NEW")
+		if i < len(e.dtls) {
+			state = e.dtls[i]
+		}
+		out = append(out, dtlsConnection(i+1, state))
 	}
-	return []DtlsConnection{dtlsConnection(e.dtls)}
-}
-
-type createChannelParams struct {
-	Label             string `json:"label" default:""`
-	Ordered           bool   `json:"ordered" default:"true"`
-	MaxPacketLifeTime int    `json:"maxPacketLifeTime" default:"-1"`
-	MaxRetransmits    int    `json:"maxRetransmits" default:"-1"`
-	Protocol          string `json:"protocol" default:""`
-}
-
-type closeChannelParams struct {
-	ChannelID int `json:"channelId"`
-}
-
-func (e *Endpoint) noDataChannels() error {
-	if !e.dataChannels {
-		return kerr.New(kerr.MediaObjectOperationNotSupported, "Data channels are not supported")
-	}
-	return kerr.New(kerr.MediaObjectOperationNotSupported, "Data channels cannot be opened from this side in this build")
-}
-
-// CreateDataChannel is not there yet: kerr.MediaObjectOperationNotSupported.
-func (e *Endpoint) CreateDataChannel(context.Context, createChannelParams) (elements.None, error) {
-	return elements.None{}, e.noDataChannels()
-}
-
-// CloseDataChannel is not there yet: kerr.MediaObjectOperationNotSupported.
-func (e *Endpoint) CloseDataChannel(context.Context, closeChannelParams) (elements.None, error) {
-	return elements.None{}, e.noDataChannels()
+	return out
 }
 
 // RequestKeyframe asks whoever feeds this endpoint with video; without a source

@@ -1,9 +1,13 @@
 package webrtc
 
 import (
+	"net"
 	"net/netip"
+	"strconv"
+	"strings"
 
 	"github.com/govidu/govidu/elements"
+	"github.com/govidu/govidu/elements/webrtc/transport"
 	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/pipeline"
 )
@@ -34,6 +38,25 @@ func defaults() settings {
 	}
 }
 
+// network is what of the settings shapes gathering. They were checked when set.
+func (s *settings) network() transport.Network {
+	n := transport.Network{TCP: s.iceTCP}
+	for name := range strings.SplitSeq(s.networkInterfaces, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			n.Interfaces = append(n.Interfaces, name)
+		}
+	}
+	if s.stunAddress != "" {
+		n.STUN = net.JoinHostPort(s.stunAddress, strconv.Itoa(s.stunPort))
+	}
+	if s.turnURL != "" {
+		n.TURN, _ = transport.ParseTURN(s.turnURL)
+	}
+	n.External4, _ = netip.ParseAddr(s.externalIPv4)
+	n.External6, _ = netip.ParseAddr(s.externalIPv6)
+	return n
+}
+
 func single(x float64) float64 { return float64(float32(x)) }
 
 func get[V any](e *Endpoint, f func(*settings) V) V {
@@ -44,9 +67,14 @@ func get[V any](e *Endpoint, f func(*settings) V) V {
 
 func set(e *Endpoint, f func(*settings)) error {
 	e.mu.Lock()
-	defer e.mu.Unlock()
 	f(&e.settings)
+	e.mu.Unlock()
+	e.apply()
 	return nil
+}
+
+func illegal(name, why string) error {
+	return kerr.New(kerr.MediaObjectIllegalParam, "'%s' is not valid: %s", name, why)
 }
 
 // setKbps stores a bandwidth; negative ones are refused.
@@ -57,13 +85,17 @@ func setKbps(e *Endpoint, name string, kbps int, f func(*settings)) error {
 	return set(e, f)
 }
 
-// NetworkInterfaces is stored only: interfaces are chosen for the whole process.
+// NetworkInterfaces is a list of names, with commas; "" is all.
 func (e *Endpoint) NetworkInterfaces() string {
 	return get(e, func(s *settings) string { return s.networkInterfaces })
 }
 
-// SetNetworkInterfaces stores the list.
+// SetNetworkInterfaces counts until negotiation. An interface that is not there
+// gives no candidates.
 func (e *Endpoint) SetNetworkInterfaces(v string) error {
+	if len(v) > 1024 {
+		return illegal("networkInterfaces", "it is too long")
+	}
 	return set(e, func(s *settings) { s.networkInterfaces = v })
 }
 
@@ -73,29 +105,71 @@ func (e *Endpoint) ICETCP() bool { return get(e, func(s *settings) bool { return
 // SetICETCP counts until negotiation.
 func (e *Endpoint) SetICETCP(v bool) error { return set(e, func(s *settings) { s.iceTCP = v }) }
 
-// STUNServerAddress is stored only: the node knows its own address.
+// STUNServerAddress is where reflexive candidates are learned, "" for nowhere.
 func (e *Endpoint) STUNServerAddress() string {
 	return get(e, func(s *settings) string { return s.stunAddress })
 }
 
-// SetSTUNServerAddress stores the address.
+// SetSTUNServerAddress counts until negotiation.
 func (e *Endpoint) SetSTUNServerAddress(v string) error {
+	if v != "" {
+		host, _, err := transport.HostPort(v, 1)
+		if err != nil || strings.Trim(v, "[]") != host {
+			return illegal("stunServerAddress", "it is neither an address nor a name")
+		}
+		v = host
+	}
 	return set(e, func(s *settings) { s.stunAddress = v })
 }
 
-// STUNServerPort is stored only.
+// STUNServerPort is that of the STUN server.
 func (e *Endpoint) STUNServerPort() int { return get(e, func(s *settings) int { return s.stunPort }) }
 
-// SetSTUNServerPort stores the port.
+// SetSTUNServerPort counts until negotiation.
 func (e *Endpoint) SetSTUNServerPort(v int) error {
+	if v < 1 || v > 65535 {
+		return illegal("stunServerPort", "it is not from 1 to 65535")
+	}
 	return set(e, func(s *settings) { s.stunPort = v })
 }
 
-// TURNURL is stored only: a media node needs no relay, its peers may.
+// TURNURL is the relay, user:password@host:port?transport=udp|tcp|tls, "" for none.
 func (e *Endpoint) TURNURL() string { return get(e, func(s *settings) string { return s.turnURL }) }
 
-// SetTURNURL stores the URL.
-func (e *Endpoint) SetTURNURL(v string) error { return set(e, func(s *settings) { s.turnURL = v }) }
+// SetTURNURL counts until negotiation.
+func (e *Endpoint) SetTURNURL(v string) error {
+	if v != "" {
+		if _, err := transport.ParseTURN(v); err != nil {
+			return illegal("turnUrl", "want user:password@host:port?transport=udp|tcp|tls")
+		}
+	}
+	return set(e, func(s *settings) { s.turnURL = v })
+}
+
+// ExternalAddress is the 6.x name of both external addresses: IPv4 if it is set.
+func (e *Endpoint) ExternalAddress() string {
+	return get(e, func(s *settings) string {
+		if s.externalIPv4 != "" {
+			return s.externalIPv4
+		}
+		return s.externalIPv6
+	})
+}
+
+// SetExternalAddress takes an address of either family, or "" for none.
+func (e *Endpoint) SetExternalAddress(v string) error {
+	if v == "" {
+		return set(e, func(s *settings) { s.externalIPv4, s.externalIPv6 = "", "" })
+	}
+	a, err := netip.ParseAddr(v)
+	switch {
+	case err != nil:
+		return illegal("externalAddress", "it is no address")
+	case a.Is4():
+		return e.SetExternalIPv4(v)
+	}
+	return e.SetExternalIPv6(v)
+}
 
 // ExternalIPv4 replaces the address of IPv4 host candidates told to the peer.
 func (e *Endpoint) ExternalIPv4() string {
@@ -140,14 +214,10 @@ func (e *Endpoint) MaxVideoRecvBandwidth() int {
 
 // SetMaxVideoRecvBandwidth counts in b= lines until negotiation, in REMB always.
 func (e *Endpoint) SetMaxVideoRecvBandwidth(kbps int) error {
-	err := setKbps(e, "maxVideoRecvBandwidth", kbps, func(s *settings) { s.maxVideoRecv = kbps })
-	if err == nil {
-		e.apply()
-	}
-	return err
+	return setKbps(e, "maxVideoRecvBandwidth", kbps, func(s *settings) { s.maxVideoRecv = kbps })
 }
 
-// MinVideoRecvBandwidth is stored only: nothing below makes a peer send more.
+// MinVideoRecvBandwidth is the least that a REMB announces for receivers' sake.
 func (e *Endpoint) MinVideoRecvBandwidth() int {
 	return get(e, func(s *settings) int { return s.minVideoRecv })
 }
@@ -157,7 +227,7 @@ func (e *Endpoint) SetMinVideoRecvBandwidth(kbps int) error {
 	return setKbps(e, "minVideoRecvBandwidth", kbps, func(s *settings) { s.minVideoRecv = kbps })
 }
 
-// MinVideoSendBandwidth bounds encoders; forwarding has none.
+// MinVideoSendBandwidth bounds what sources are asked for from below.
 func (e *Endpoint) MinVideoSendBandwidth() int {
 	return get(e, func(s *settings) int { return s.minVideoSend })
 }
@@ -167,7 +237,8 @@ func (e *Endpoint) SetMinVideoSendBandwidth(kbps int) error {
 	return setKbps(e, "minVideoSendBandwidth", kbps, func(s *settings) { s.minVideoSend = kbps })
 }
 
-// MaxVideoSendBandwidth bounds encoders; forwarding has none.
+// MaxVideoSendBandwidth bounds what sources are asked for, encoders and
+// publishers alike.
 func (e *Endpoint) MaxVideoSendBandwidth() int {
 	return get(e, func(s *settings) int { return s.maxVideoSend })
 }
@@ -191,11 +262,17 @@ func (e *Endpoint) ConnectionState() elements.ConnectedState {
 	return e.connection
 }
 
-// MTU is in bytes; packets are forwarded as they came.
+// MTU is in bytes. Packets are forwarded as they came; those made here are
+// 1200 bytes at most.
 func (e *Endpoint) MTU() int { return get(e, func(s *settings) int { return s.mtu }) }
 
 // SetMTU stores the value.
-func (e *Endpoint) SetMTU(bytes int) error { return set(e, func(s *settings) { s.mtu = bytes }) }
+func (e *Endpoint) SetMTU(bytes int) error {
+	if bytes < 576 || bytes > transport.MaxDatagram {
+		return illegal("mtu", "it is not from 576 to "+strconv.Itoa(transport.MaxDatagram))
+	}
+	return set(e, func(s *settings) { s.mtu = bytes })
+}
 
 // RembParams are stored only: the estimate is the sender's (transport-cc).
 func (e *Endpoint) RembParams() elements.RembParams {

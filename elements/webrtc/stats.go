@@ -32,17 +32,40 @@ func (e *Endpoint) stats(_ context.Context, kind pipeline.Kind) map[string]any {
 			RoundTripTime: o.RoundTrip.Seconds(),
 		}
 	}
+	if e.dataChannels && (kind == 0 || kind == pipeline.Data) {
+		e.channelStats(out)
+	}
 	return out
 }
 
-// row is what both directions share. Its id stays the same between calls.
+// channelStats adds the rows of data channels.
+func (e *Endpoint) channelStats(out map[string]any) {
+	list, opened, closed := e.peer.Channels()
+	session := e.statsRow("session", "")
+	out[session.ID] = elements.RTCPeerConnectionStats{
+		Stats: session, DataChannelsOpened: int64(opened), DataChannelsClosed: int64(closed),
+	}
+	for _, c := range list {
+		row := e.statsRow("datachannel", strconv.Itoa(c.Serial))
+		out[row.ID] = elements.RTCDataChannelStats{
+			Stats: row, Label: c.Label, Protocol: c.Protocol, DataChannelID: int64(c.ID), State: c.State,
+			MessagesSent: int64(c.MessagesSent), BytesSent: int64(c.BytesSent),
+			MessagesReceived: int64(c.MessagesReceived), BytesReceived: int64(c.BytesReceived),
+		}
+	}
+}
+
+// statsRow is what all rows share. Its id stays the same between calls.
+func (e *Endpoint) statsRow(typ elements.StatsType, name string) elements.Stats {
+	id := uuid.NewSHA1(uuid.NameSpaceOID, fmt.Appendf(nil, "%s %s %s", e.ID(), typ, name)).String()
+	return elements.Stats{ID: id, Type: typ, TimestampMillis: time.Now().UnixMilli()}
+}
+
+// row is what both directions of RTP share.
 func (e *Endpoint) row(typ elements.StatsType, s transport.Stream) elements.RTCRTPStreamStats {
-	name := fmt.Sprintf("%s %s %d", e.ID(), typ, s.SSRC)
+	ssrc := strconv.FormatUint(uint64(s.SSRC), 10)
 	return elements.RTCRTPStreamStats{
-		Stats: elements.Stats{
-			ID: uuid.NewSHA1(uuid.NameSpaceOID, []byte(name)).String(), Type: typ, TimestampMillis: time.Now().UnixMilli(),
-		},
-		SSRC: strconv.FormatUint(uint64(s.SSRC), 10), FirCount: int64(s.FIR), PliCount: int64(s.PLI),
+		Stats: e.statsRow(typ, ssrc), SSRC: ssrc, FirCount: int64(s.FIR), PliCount: int64(s.PLI),
 		NackCount: int64(s.NACK), Remb: int64(s.REMBbps), PacketsLost: s.Lost, FractionLost: s.FractionLost,
 	}
 }

@@ -10,7 +10,7 @@ import (
 func Types(engine *transport.Engine) []elements.Type {
 	return []elements.Type{{
 		Name: "WebRtcEndpoint", Extends: "BaseRtpEndpoint", Module: "elements",
-		Doc: "Exchanges audio and video with a browser by WebRTC; one negotiation in its life.",
+		Doc: "Exchanges audio, video and messages with a browser by WebRTC; one negotiation in its life.",
 		New: elements.New(newEndpoint(engine)),
 		Members: []elements.Member{
 			elements.Property("networkInterfaces", (*Endpoint).NetworkInterfaces, (*Endpoint).SetNetworkInterfaces),
@@ -19,6 +19,7 @@ func Types(engine *transport.Engine) []elements.Type {
 			elements.Property("stunServerPort", (*Endpoint).STUNServerPort, (*Endpoint).SetSTUNServerPort),
 			elements.Property("turnUrl", (*Endpoint).TURNURL, (*Endpoint).SetTURNURL),
 			elements.Property("externalIPv4", (*Endpoint).ExternalIPv4, (*Endpoint).SetExternalIPv4),
+			elements.Property("externalAddress", (*Endpoint).ExternalAddress, (*Endpoint).SetExternalAddress), // 6.x
 			elements.Property("externalIPv6", (*Endpoint).ExternalIPv6, (*Endpoint).SetExternalIPv6),
 			elements.Property[*Endpoint, []IceCandidatePair]("ICECandidatePairs", (*Endpoint).ICECandidatePairs, nil),
 			elements.Property[*Endpoint, []IceConnection]("IceConnectionState", (*Endpoint).ICEConnectionState, nil),
@@ -38,6 +39,11 @@ func Types(engine *transport.Engine) []elements.Type {
 			elements.Event[candidateFields]("OnIceCandidate"),
 			elements.Event[elements.None]("OnIceGatheringDone"),
 			elements.Event[componentFields]("OnIceComponentStateChanged"),
+			elements.Event[componentFields]("IceComponentStateChange"),
+			elements.Event[channelFields]("OnDataChannelOpened"),
+			elements.Event[channelFields]("DataChannelOpen"),
+			elements.Event[channelFields]("OnDataChannelClosed"),
+			elements.Event[channelFields]("DataChannelClose"),
 		},
 	}}
 }
@@ -99,26 +105,12 @@ type DtlsConnection struct {
 	State        DtlsConnectionState `json:"state"`
 }
 
-// CertificateKeyType is RSA or ECDSA. There is one ECDSA certificate per
-// process, which serves both: no peer can tell which was asked for.
+// CertificateKeyType is RSA or ECDSA. There is one certificate of each in a
+// process.
 type CertificateKeyType string
 
 // Values implements the enumeration.
 func (CertificateKeyType) Values() []string { return []string{"RSA", "ECDSA"} }
-
-// DSCPValue is how outgoing packets shall be marked.
-type DSCPValue string
-
-// Values implements the enumeration.
-func (DSCPValue) Values() []string {
-	return []string{
-		"NO_DSCP", "NO_VALUE", "AUDIO_VERYLOW", "AUDIO_LOW", "AUDIO_MEDIUM", "AUDIO_HIGH", "VIDEO_VERYLOW", "VIDEO_LOW",
-		"VIDEO_MEDIUM", "VIDEO_MEDIUM_THROUGHPUT", "VIDEO_HIGH", "VIDEO_HIGH_THROUGHPUT", "DATA_VERYLOW", "DATA_LOW",
-		"DATA_MEDIUM", "DATA_HIGH", "CHROME_HIGH", "CHROME_MEDIUM", "CHROME_LOW", "CHROME_VERYLOW", "CS0", "CS1", "CS2",
-		"CS3", "CS4", "CS5", "CS6", "CS7", "AF11", "AF12", "AF13", "AF21", "AF22", "AF23", "AF31", "AF32", "AF33",
-		"AF41", "AF42", "AF43", "EF", "VOICEADMIT", "LE",
-	}
-}
 
 type candidateFields struct {
 	Candidate IceCandidate `json:"candidate"`

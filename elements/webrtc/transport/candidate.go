@@ -14,8 +14,12 @@ type Candidate struct {
 	SDPMLineIndex int
 }
 
-// CandidatePair is a pair of candidate lines that passed ICE checks.
-type CandidatePair struct{ Local, Remote string }
+// CandidatePair is a pair of candidate lines that passed ICE checks, of one
+// transport.
+type CandidatePair struct {
+	Stream        int // from 1
+	Local, Remote string
+}
 
 type candidateFate uint8
 

@@ -11,8 +11,6 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/govidu/govidu/elements/webrtc/webrtctest"
-	"github.com/govidu/govidu/internal/codec"
-	"github.com/govidu/govidu/pipeline"
 )
 
 const (
@@ -56,7 +54,8 @@ type heard struct {
 	dtls        []DTLSState
 	pairs       []CandidatePair
 	up, flowing []bool
-	missing     []codec.Name
+	opened      []int
+	closed      []int
 	order       []string
 }
 
@@ -70,14 +69,13 @@ func (h *heard) handler() Handler {
 	return Handler{
 		Candidate:     func(c Candidate) { note("candidate", func() { h.candidates = append(h.candidates, c) }) },
 		GatheringDone: func() { note("done", func() { h.done = true }) },
-		ICEState:      func(s ICEState) { note("ice", func() { h.ice = append(h.ice, s) }) },
-		DTLSState:     func(s DTLSState) { note("dtls", func() { h.dtls = append(h.dtls, s) }) },
+		ICEState:      func(_ int, s ICEState) { note("ice", func() { h.ice = append(h.ice, s) }) },
+		DTLSState:     func(_ int, s DTLSState) { note("dtls", func() { h.dtls = append(h.dtls, s) }) },
 		Pair:          func(p CandidatePair) { note("pair", func() { h.pairs = append(h.pairs, p) }) },
 		Connected:     func(up bool) { note("connected", func() { h.up = append(h.up, up) }) },
 		MediaFlowing:  func(on bool) { note("flowing", func() { h.flowing = append(h.flowing, on) }) },
-		Unsupported: func(_ pipeline.Kind, n codec.Name) {
-			note("unsupported", func() { h.missing = append(h.missing, n) })
-		},
+		ChannelOpened: func(id int) { note("opened", func() { h.opened = append(h.opened, id) }) },
+		ChannelClosed: func(id int) { note("closed", func() { h.closed = append(h.closed, id) }) },
 	}
 }
 

@@ -1,9 +1,6 @@
 package transport
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -11,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
@@ -34,6 +32,9 @@ type Config struct {
 	Loopback bool
 	// ICETCP adds a TCP listener on the media port (RFC 6544, passive).
 	ICETCP bool
+	// PEMCertificateRSA and PEMCertificateECDSA are files with a private key and
+	// a certificate for DTLS; "" has the process make its own.
+	PEMCertificateRSA, PEMCertificateECDSA string
 	// STUNPort is a second UDP port, on the same addresses, that answers plain
 	// STUN requests and nothing else. 0 picks a free one, a negative number opens
 	// none; one that is taken is replaced by a free one, with a warning.
@@ -62,14 +63,19 @@ type Engine struct {
 	listener *listener
 	sockets  []*socket
 	net      vnet.Net
-	cert     webrtc.Certificate
+	ecdsa    *webrtc.Certificate
+	rsa      *webrtc.Certificate // nil until the operator names one: the process's is then used
 	media    *webrtc.MediaEngine
-	registry *interceptor.Registry
+	muxes    []ice.UDPMux // one for each of addrs
 	counters counters
-	stunRate *perSource
-	stunPort int
-	stun     []*socket
-	stunWG   sync.WaitGroup
+	// factories make the helpers of every connection.
+	factories  []interceptor.Factory
+	handshakes atomic.Int64 // DTLS handshakes in flight
+	marks      marks
+	stunRate   *perSource
+	stunPort   int
+	stun       []*socket
+	stunWG     sync.WaitGroup
 
 	mu     sync.Mutex // leaf: peers, offers, closed
 	peers  map[*Peer]struct{}
@@ -148,19 +154,14 @@ func (e *Engine) STUNPort() int { return e.stunPort }
 
 // prepare makes what needs no socket.
 func (e *Engine) prepare() error {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return fmt.Errorf("generate media key: %w", err)
+	var err error
+	if err = e.loadCertificates(); err != nil {
+		return err
 	}
-	cert, err := selfSigned(key)
-	if err != nil {
-		return fmt.Errorf("generate media certificate: %w", err)
-	}
-	e.cert = *cert
 	if e.media, err = newMediaEngine(); err != nil {
 		return fmt.Errorf("register codecs: %w", err)
 	}
-	if e.registry, err = newRegistry(e.log); err != nil {
+	if e.factories, err = newFactories(e.log); err != nil {
 		return fmt.Errorf("register interceptors: %w", err)
 	}
 	if e.net, err = stdnet.NewNet(); err != nil {
@@ -172,18 +173,18 @@ func (e *Engine) prepare() error {
 func (e *Engine) serve(b *bound) {
 	e.port = b.port
 	e.stunRate = &perSource{limit: stunPerSecond}
-	var muxes []ice.UDPMux
 	for _, conn := range b.udp {
 		s := newSocket(conn, &e.counters, e.stunRate)
+		s.marks = &e.marks
 		e.sockets = append(e.sockets, s)
 		addr := netip.MustParseAddrPort(conn.LocalAddr().String()).Addr().Unmap()
 		e.addrs = append(e.addrs, addr)
 		e.loopback = e.loopback || addr.IsLoopback()
-		muxes = append(muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{
+		e.muxes = append(e.muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{
 			Logger: pionLog{e.log}.NewLogger("ice"), UDPConn: s, Net: e.net,
 		}))
 	}
-	e.udp = ice.NewMultiUDPMuxDefault(muxes...)
+	e.udp = ice.NewMultiUDPMuxDefault(e.muxes...)
 	if len(b.tcp) > 0 {
 		e.listener = newListener(b.tcp, b.port)
 		e.tcp = ice.NewTCPMuxDefault(ice.TCPMuxParams{

@@ -2,16 +2,12 @@ package transport
 
 import (
 	"context"
-	"crypto"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/pion/dtls/v3"
@@ -20,6 +16,7 @@ import (
 	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/interceptor/pkg/twcc"
+	"github.com/pion/rtcp"
 	"github.com/pion/sdp/v3"
 	"github.com/pion/webrtc/v4"
 )
@@ -40,24 +37,6 @@ const (
 	extAudioLevel  = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 	extAbsSendTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 )
-
-// selfSigned makes the process's DTLS certificate. Peers check its fingerprint,
-// nobody its dates, but the library refuses an expired one: ten years outlive
-// the process.
-func selfSigned(key crypto.PrivateKey) (*webrtc.Certificate, error) {
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 62))
-	if err != nil {
-		return nil, err
-	}
-	return webrtc.NewCertificate(key, x509.Certificate{
-		SerialNumber: serial,
-		Subject:      pkix.Name{CommonName: "WebRTC"},
-		Issuer:       pkix.Name{CommonName: "WebRTC"},
-		NotBefore:    time.Now().Add(-24 * time.Hour),
-		NotAfter:     time.Now().AddDate(10, 0, 0),
-		Version:      2,
-	})
-}
 
 // newMediaEngine registers what we can forward. The order and the payload
 // numbers matter in our own offers only; answers keep the offerer's.
@@ -134,11 +113,10 @@ func newMediaEngine() (*webrtc.MediaEngine, error) {
 	return m, nil
 }
 
-// newRegistry builds the receiving side's helpers: NACK, receiver reports and
+// newFactories are the receiving side's helpers: NACK, receiver reports and
 // transport-wide feedback. The sending side (retransmission, sender reports) is
 // our own, see Sender.
-func newRegistry(log *slog.Logger) (*interceptor.Registry, error) {
-	r := &interceptor.Registry{}
+func newFactories(log *slog.Logger) ([]interceptor.Factory, error) {
 	nacks, err := nack.NewGeneratorInterceptor(nack.WithGeneratorLoggerFactory(pionLog{log}))
 	if err != nil {
 		return nil, err
@@ -151,21 +129,52 @@ func newRegistry(log *slog.Logger) (*interceptor.Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r.Add(nacks)
-	r.Add(reports)
-	r.Add(feedback)
-	return r, nil
+	return []interceptor.Factory{nacks, reports, feedback}, nil
 }
 
-// newConnection makes the library's object for one negotiation. active is true
-// when the remote end insists on being the DTLS server; otherwise we are, for
-// the server picks the SRTP profile and ours prefers AES-128-GCM. private gives
-// the connection sockets of its own: two ends on one socket cannot be told apart
-// by their address, as happens when one Peer of an Engine answers another.
-func (e *Engine) newConnection(active, tcp, data, private bool) (*webrtc.PeerConnection, error) {
+// nackCounter counts the NACKs that the helper behind it sends.
+type nackCounter struct {
+	interceptor.NoOp
+	n *atomic.Uint64
+}
+
+// NewInterceptor implements interceptor.Factory: there is one for a connection.
+func (c *nackCounter) NewInterceptor(string) (interceptor.Interceptor, error) { return c, nil }
+
+// BindRTCPWriter implements interceptor.Interceptor.
+func (c *nackCounter) BindRTCPWriter(w interceptor.RTCPWriter) interceptor.RTCPWriter {
+	return interceptor.RTCPWriterFunc(func(packets []rtcp.Packet, a interceptor.Attributes) (int, error) {
+		for _, p := range packets {
+			if _, ok := p.(*rtcp.TransportLayerNack); ok {
+				c.n.Add(1)
+			}
+		}
+		return w.Write(packets, a)
+	})
+}
+
+// connectionConfig is what differs between connections.
+type connectionConfig struct {
+	// active is true when the remote end insists on being the DTLS server;
+	// otherwise we are, for the server picks the SRTP profile and ours prefers
+	// AES-128-GCM.
+	active bool
+	// private gives the connection sockets of its own: two ends on one socket
+	// cannot be told apart by their address, as happens when one Peer of an
+	// Engine answers another.
+	private     bool
+	data        bool
+	certificate CertificateType
+	network     Network
+	dscp        uint8
+	nacks       *atomic.Uint64
+}
+
+// newConnection makes the library's object for one negotiation.
+func (e *Engine) newConnection(c connectionConfig) (*webrtc.PeerConnection, error) {
 	s := webrtc.SettingEngine{LoggerFactory: pionLog{e.log}}
 	role := webrtc.DTLSRoleServer
-	if active {
+	if c.active {
 		role = webrtc.DTLSRoleClient
 	}
 	if err := s.SetAnsweringDTLSRole(role); err != nil {
@@ -175,28 +184,21 @@ func (e *Engine) newConnection(active, tcp, data, private bool) (*webrtc.PeerCon
 	s.SetDTLSConnectContextMaker(func() (context.Context, func()) {
 		return context.WithTimeout(context.Background(), dtlsTimeout)
 	})
-	networks := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
-	if !private {
-		s.SetICEUDPMux(e.udp)
+	if err := e.gatherOn(&s, c); err != nil {
+		return nil, err
 	}
-	if tcp && e.tcp != nil && !private {
-		s.SetICETCPMux(e.tcp)
-		networks = append(networks, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6)
-	}
-	s.SetNetworkTypes(networks)
 	s.DisableActiveTCP(true) // we never dial an address that a peer names
-	s.SetNet(e.net)
+	s.SetNet(markedNet{e.net, c.dscp})
 	s.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	s.SetIncludeLoopbackCandidate(e.loopback)
-	s.SetIPFilter(func(ip net.IP) bool {
-		a, ok := netip.AddrFromSlice(ip)
-		return ok && slices.Contains(e.addrs, a.Unmap())
-	})
 	s.SetICETimeouts(iceDisconnected, iceFailed, iceKeepalive)
 	s.SetReceiveMTU(MaxDatagram)
 	s.SetSRTPReplayProtectionWindow(replayWindow)
 	s.SetSDPMediaLevelFingerprints(true)
 	s.SetFireOnTrackBeforeFirstRTP(true)
+	s.DetachDataChannels()
+	s.SetSCTPMaxMessageSize(MaxMessage)
+	s.SetSCTPMaxReceiveBufferSize(maxBuffered)
 	if len(e.cfg.AnnouncedIPs) > 0 {
 		rule := webrtc.ICEAddressRewriteRule{AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteAppend}
 		for _, a := range e.cfg.AnnouncedIPs {
@@ -206,9 +208,50 @@ func (e *Engine) newConnection(active, tcp, data, private bool) (*webrtc.PeerCon
 			return nil, err
 		}
 	}
-	api := webrtc.NewAPI(webrtc.WithMediaEngine(e.media), webrtc.WithInterceptorRegistry(e.registry), webrtc.WithSettingEngine(s))
+	cert, err := e.certificate(c.certificate)
+	if err != nil {
+		return nil, err
+	}
+	registry := &interceptor.Registry{}
+	registry.Add(&nackCounter{n: c.nacks})
+	for _, f := range e.factories {
+		registry.Add(f)
+	}
+	api := webrtc.NewAPI(webrtc.WithMediaEngine(e.media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(s))
 	return api.NewPeerConnection(webrtc.Configuration{
-		Certificates: []webrtc.Certificate{e.cert}, BundlePolicy: webrtc.BundlePolicyMaxBundle,
-		SDPSemantics: webrtc.SDPSemanticsUnifiedPlan, AlwaysNegotiateDataChannels: data,
+		Certificates: []webrtc.Certificate{*cert}, BundlePolicy: webrtc.BundlePolicyMaxBundle, ICEServers: c.network.servers(),
+		SDPSemantics: webrtc.SDPSemanticsUnifiedPlan, AlwaysNegotiateDataChannels: c.data,
 	})
+}
+
+// gatherOn says which sockets candidates come from.
+func (e *Engine) gatherOn(s *webrtc.SettingEngine, c connectionConfig) error {
+	on, err := c.network.on()
+	if err != nil {
+		return err
+	}
+	s.SetIPFilter(func(ip net.IP) bool {
+		a, ok := netip.AddrFromSlice(ip)
+		return ok && slices.Contains(e.addrs, a.Unmap()) && on(a)
+	})
+	networks := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
+	if !c.private {
+		mux := e.udp
+		if len(c.network.Interfaces) > 0 {
+			var some []ice.UDPMux
+			for i, m := range e.muxes {
+				if on(e.addrs[i]) {
+					some = append(some, m)
+				}
+			}
+			mux = ice.NewMultiUDPMuxDefault(some...)
+		}
+		s.SetICEUDPMux(mux)
+		if c.network.TCP && e.tcp != nil {
+			s.SetICETCPMux(e.tcp)
+			networks = append(networks, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6)
+		}
+	}
+	s.SetNetworkTypes(networks)
+	return nil
 }

@@ -62,7 +62,7 @@ func TestHeldBack(t *testing.T) {
 	c2.SetAnswer(answer)
 	// The browser's candidates are in its offer, so it may even connect; ours
 	// stay with us.
-	eventually(t, "gathered inside", func() bool { c2.peer.mu.Lock(); defer c2.peer.mu.Unlock(); return c2.peer.gathered })
+	eventually(t, "gathered inside", func() bool { c2.peer.mu.Lock(); defer c2.peer.mu.Unlock(); return c2.peer.legs[0].gathered })
 	local, _ := c2.peer.LocalDescription()
 	if strings.Contains(answer, "candidate") || strings.Contains(local, "candidate") {
 		t.Error("candidates in the description before gathering")
@@ -133,7 +133,7 @@ func TestMany(t *testing.T) {
 func TestOffer(t *testing.T) {
 	e := newEngine(t, nil)
 	c := newClient(t, e, webrtctest.Options{})
-	c.peer.SetMaxRecv(64, 700)
+	c.peer.SetBandwidth(Bandwidth{MaxAudioRecv: 64, MaxVideoRecv: 700})
 	offer, err := c.peer.Offer(OfferOptions{Audio: true, Video: true})
 	if err != nil {
 		t.Fatal(err)

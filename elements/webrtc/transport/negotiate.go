@@ -3,6 +3,7 @@ package transport
 import (
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/pion/webrtc/v4"
@@ -20,8 +21,9 @@ func alreadyNegotiated() error {
 
 // Answer takes a peer's offer and returns our answer, without candidates: those
 // are told after Gather. Sections that we cannot serve are refused, even all of
-// them. It fails with kerr.SDPParseError for what is no session description and
-// with kerr.SDPProcessOfferError when the library refuses it; both leave the
+// them. It fails with kerr.SDPParseError for what is no session description,
+// kerr.NotEnoughResources while too many handshakes are under way and with
+// kerr.SDPProcessOfferError when the library refuses it; all leave the
 // Peer as it was. Once it succeeded it fails with kerr.SDPAlreadyNegotiated.
 func (p *Peer) Answer(offer string) (answer string, err error) {
 	defer p.guarded(&err, kerr.SDPProcessOfferError)
@@ -37,61 +39,90 @@ func (p *Peer) Answer(offer string) (answer string, err error) {
 	if err != nil {
 		return "", err
 	}
-	plan := planOffer(d, p.cfg.DataChannels)
-	var pc *webrtc.PeerConnection
-	if len(plan.use) > 0 {
-		ufrag, _, _ := plan.security()
-		if pc, err = p.connect(plan.active, p.engine.isOurs(ufrag)); err != nil {
-			return "", fmt.Errorf("answer offer: %w: %w", kerr.SDPProcessOfferError, err)
-		}
+	if err := p.engine.admit(); err != nil {
+		return "", err
 	}
-	local, err := p.settleAnswer(pc, plan)
+	local, err := p.settleAnswer(d)
 	if err != nil {
-		if pc != nil {
-			_ = closeConnection(pc)
-		}
-		p.pc = nil
-		p.found, p.gathered = nil, false
+		p.abandon()
 		return "", fmt.Errorf("answer offer: %w: %w", kerr.SDPProcessOfferError, err)
 	}
-	p.stage, p.plan, p.local, p.remote = settled, plan, local, offer
-	if pc == nil {
-		p.gathered = true // nothing to gather
-	}
+	p.stage, p.local, p.remoteSDP, p.remote = settled, local, d, offer
+	p.declared(d)
 	p.takePending(d)
 	return local.text(nil), nil
 }
 
-// settleAnswer runs the library's half of an answer; pc is nil when every
-// section is refused.
-func (p *Peer) settleAnswer(pc *webrtc.PeerConnection, plan *plan) (*description, error) {
-	if pc == nil {
-		return plan.answer(&description{}, *p.caps.Load())
+// abandon undoes a negotiation that failed. The caller holds p.mu; the legs end
+// beside it, for their ends are told under it.
+func (p *Peer) abandon() {
+	legs := p.legs
+	p.legs = nil
+	for _, l := range legs {
+		p.wg.Go(func() { _ = l.close() })
 	}
-	if err := pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: plan.text}); err != nil {
+}
+
+// settleAnswer runs the library's half of an answer: one object for each
+// transport of the offer, none when every section is refused.
+func (p *Peer) settleAnswer(d *description) (*description, error) {
+	plans := planOffer(d, p.cfg.DataChannels)
+	owns := make([]*description, len(plans))
+	answers := make([]webrtc.SessionDescription, len(plans))
+	for i, plan := range plans {
+		ufrag, _, _ := plan.security()
+		l, err := p.newLeg(i+1, plan, p.engine.isOurs(ufrag))
+		if err != nil {
+			return nil, err
+		}
+		p.legs = append(p.legs, l)
+		if answers[i], owns[i], err = l.answer(); err != nil {
+			return nil, err
+		}
+	}
+	local, err := composeAnswer(d, plans, owns, *p.caps.Load())
+	if err != nil {
 		return nil, err
 	}
-	for n, i := range plan.use {
-		if s := p.Sender(kindOf(plan.remote.sections[i].media)); s != nil && plan.receives(n) {
-			if err := p.attach(pc, s); err != nil {
-				return nil, err
+	for i, l := range p.legs {
+		l.settle(local)
+		if err := l.pc.SetLocalDescription(answers[i]); err != nil {
+			return nil, err
+		}
+	}
+	return local, nil
+}
+
+// answer asks the library for its answer to the leg's plan.
+func (l *leg) answer() (webrtc.SessionDescription, *description, error) {
+	none := webrtc.SessionDescription{}
+	if err := l.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: l.plan.text}); err != nil {
+		return none, nil, err
+	}
+	for n, i := range l.plan.use {
+		if s := l.peer.Sender(kindOf(l.plan.remote.sections[i].media)); s != nil && l.plan.receives(n) {
+			if err := l.peer.attach(l.pc, s); err != nil {
+				return none, nil, err
 			}
 		}
 	}
-	answer, err := pc.CreateAnswer(nil)
+	answer, err := l.pc.CreateAnswer(nil)
 	if err != nil {
-		return nil, err
+		return none, nil, err
 	}
 	own, err := parseSDP(answer.SDP)
-	if err != nil {
-		return nil, err
+	return answer, own, err
+}
+
+// settle notes which of the local description's sections are the leg's.
+func (l *leg) settle(local *description) {
+	l.at, l.kinds = nil, nil
+	for _, i := range l.plan.use {
+		if i < len(local.sections) && local.sections[i].port != 0 {
+			l.at = append(l.at, i)
+			l.kinds = append(l.kinds, kindOf(local.sections[i].media))
+		}
 	}
-	local, err := plan.answer(own, *p.caps.Load())
-	if err != nil {
-		return nil, err
-	}
-	p.pc = pc
-	return local, pc.SetLocalDescription(answer)
 }
 
 // attach adds a Sender's track to pc and reads its RTCP.
@@ -112,7 +143,8 @@ func (p *Peer) readFrom(s *Sender, rtpSender *webrtc.RTPSender) {
 }
 
 // Offer makes our offer, once: a second call, or one after Answer, fails with
-// kerr.SDPAlreadyNegotiated.
+// kerr.SDPAlreadyNegotiated; kerr.NotEnoughResources while too many handshakes
+// are under way.
 func (p *Peer) Offer(o OfferOptions) (offer string, err error) {
 	defer p.guarded(&err, kerr.SDPGenerateOfferError)
 	p.mu.Lock()
@@ -123,24 +155,30 @@ func (p *Peer) Offer(o OfferOptions) (offer string, err error) {
 	if p.stage != fresh {
 		return "", alreadyNegotiated()
 	}
-	pc, err := p.connect(false, false)
+	if !o.Audio && !o.Video && !p.cfg.DataChannels {
+		return "", kerr.New(kerr.SDPGenerateOfferError, "Nothing to offer: no audio, no video, no data channels")
+	}
+	if err := p.engine.admit(); err != nil {
+		return "", err
+	}
+	local, err := p.settleOffer(o)
 	if err != nil {
+		p.abandon()
 		return "", fmt.Errorf("make offer: %w: %w", kerr.SDPGenerateOfferError, err)
 	}
-	local, err := p.settleOffer(pc, o)
-	if err != nil {
-		_ = closeConnection(pc)
-		p.pc = nil
-		return "", fmt.Errorf("make offer: %w: %w", kerr.SDPGenerateOfferError, err)
-	}
-	p.stage, p.local, p.offered = haveOffer, local, len(local.sections)
+	p.stage, p.local = haveOffer, local
 	if ufrag, ok := local.sections[0].attr("ice-ufrag"); ok {
 		p.engine.offered(ufrag, p)
 	}
 	return local.text(nil), nil
 }
 
-func (p *Peer) settleOffer(pc *webrtc.PeerConnection, o OfferOptions) (*description, error) {
+func (p *Peer) settleOffer(o OfferOptions) (*description, error) {
+	l, err := p.newLeg(1, nil, false)
+	if err != nil {
+		return nil, err
+	}
+	p.legs = []*leg{l}
 	for _, w := range []struct {
 		want bool
 		kind pipeline.Kind
@@ -149,25 +187,15 @@ func (p *Peer) settleOffer(pc *webrtc.PeerConnection, o OfferOptions) (*descript
 		if !w.want {
 			continue
 		}
-		if p.cfg.RecvOnly && !p.cfg.SendOnly {
-			init := webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly}
-			if _, err := pc.AddTransceiverFromKind(w.typ, init); err != nil {
-				return nil, err
-			}
-			continue
-		}
-		dir := webrtc.RTPTransceiverDirectionSendrecv
-		if p.cfg.SendOnly {
-			dir = webrtc.RTPTransceiverDirectionSendonly
-		}
-		s := p.Sender(w.kind)
-		t, err := pc.AddTransceiverFromTrack(s.track, webrtc.RTPTransceiverInit{Direction: dir})
+		t, err := p.transceiver(l.pc, p.Sender(w.kind), w.typ)
 		if err != nil {
 			return nil, err
 		}
-		p.readFrom(s, t.Sender())
+		if err := t.SetMid(offerMid(w.kind)); err != nil {
+			return nil, err
+		}
 	}
-	offer, err := pc.CreateOffer(nil)
+	offer, err := l.pc.CreateOffer(nil)
 	if err != nil {
 		return nil, err
 	}
@@ -175,9 +203,28 @@ func (p *Peer) settleOffer(pc *webrtc.PeerConnection, o OfferOptions) (*descript
 	if err != nil {
 		return nil, err
 	}
+	for i, s := range local.sections {
+		mid, _ := s.attr("mid")
+		p.offerMids = append(p.offerMids, mid)
+		l.at, l.kinds = append(l.at, i), append(l.kinds, kindOf(s.media))
+	}
 	local.dress(*p.caps.Load())
-	p.pc = pc
-	return local, pc.SetLocalDescription(offer)
+	return local, l.pc.SetLocalDescription(offer)
+}
+
+func (p *Peer) transceiver(pc *webrtc.PeerConnection, s *Sender, typ webrtc.RTPCodecType) (*webrtc.RTPTransceiver, error) {
+	if p.cfg.RecvOnly && !p.cfg.SendOnly {
+		return pc.AddTransceiverFromKind(typ, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
+	}
+	dir := webrtc.RTPTransceiverDirectionSendrecv
+	if p.cfg.SendOnly {
+		dir = webrtc.RTPTransceiverDirectionSendonly
+	}
+	t, err := pc.AddTransceiverFromTrack(s.track, webrtc.RTPTransceiverInit{Direction: dir})
+	if err == nil {
+		p.readFrom(s, t.Sender())
+	}
+	return t, err
 }
 
 // SetAnswer takes the peer's answer to our Offer. Without an offer, or when that
@@ -198,17 +245,19 @@ func (p *Peer) SetAnswer(answer string) (err error) {
 	if err != nil {
 		return err
 	}
-	plan, alive := planAnswer(d, p.offered)
+	plan, alive := planAnswer(d, p.offerMids)
 	if plan == nil {
-		return fmt.Errorf("take answer: %d sections for %d offered: %w", len(d.sections), p.offered, kerr.SDPProcessAnswerError)
+		return fmt.Errorf("take answer: %d sections for %d offered: %w", len(d.sections), len(p.offerMids), kerr.SDPProcessAnswerError)
 	}
 	if alive {
 		desc := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: plan.text}
-		if err := p.pc.SetRemoteDescription(desc); err != nil {
+		if err := p.legs[0].pc.SetRemoteDescription(desc); err != nil {
 			return fmt.Errorf("take answer: %w: %w", kerr.SDPProcessAnswerError, err)
 		}
 	}
-	p.stage, p.plan, p.remote = settled, plan, answer
+	p.legs[0].plan = plan
+	p.stage, p.remoteSDP, p.remote = settled, d, answer
+	p.declared(d)
 	p.takePending(d)
 	return nil
 }
@@ -230,10 +279,15 @@ func (p *Peer) LocalDescription() (sdp string, ok bool) {
 	if p.local == nil {
 		return "", false
 	}
-	var lines []string
+	lines := map[int][]string{}
 	if p.gatherOn {
-		for _, c := range p.found {
-			lines = append(lines, c.Candidate)
+		for _, l := range p.legs {
+			for _, c := range l.found {
+				c = p.network.Load().external(c)
+				for _, i := range l.at {
+					lines[i] = append(lines[i], c)
+				}
+			}
 		}
 	}
 	return p.local.text(lines), true
@@ -251,6 +305,13 @@ func (p *Peer) Negotiated() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.stage == settled
+}
+
+// Streams is the number of transports: one with BUNDLE, none before negotiation.
+func (p *Peer) Streams() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.legs)
 }
 
 // AddCandidate takes a trickled candidate, also before the peer's description,
@@ -304,14 +365,40 @@ func (p *Peer) takePending(d *description) {
 	}
 }
 
+// apply gives a candidate to the leg of its section. The caller holds p.mu.
 func (p *Peer) apply(c Candidate) {
-	if p.pc == nil {
+	l := p.legOf(c)
+	if l == nil {
 		return
 	}
-	if err := p.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: c.Candidate}); err != nil {
+	if err := l.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: c.Candidate}); err != nil {
 		p.engine.counters.badCandidates.Add(1)
 		p.debug("remote candidate refused", "err", err)
 	}
+}
+
+// legOf finds the leg by the mid, else by the index of the section. What names
+// no section of ours is the first leg's: with BUNDLE there is no other.
+func (p *Peer) legOf(c Candidate) *leg {
+	if len(p.legs) == 0 {
+		return nil
+	}
+	if len(p.legs) == 1 {
+		return p.legs[0]
+	}
+	at := c.SDPMLineIndex
+	for i, s := range p.remoteSDP.sections {
+		if mid, ok := s.attr("mid"); ok && mid == c.SDPMid {
+			at = i
+			break
+		}
+	}
+	for _, l := range p.legs {
+		if slices.Contains(l.at, at) {
+			return l
+		}
+	}
+	return p.legs[0]
 }
 
 // Gather lets the candidates that were and will be found be told to the Handler.
@@ -327,18 +414,27 @@ func (p *Peer) Gather() error {
 	return nil
 }
 
-// tell posts what the Handler does not know yet. The caller holds p.mu.
+// tell posts what the Handler does not know yet: each candidate once for every
+// section that it serves. The caller holds p.mu.
 func (p *Peer) tell() {
 	if !p.gatherOn || p.local == nil {
 		return
 	}
-	for ; p.told < len(p.found); p.told++ {
-		c := p.found[p.told]
-		if p.cfg.Candidate != nil {
-			p.post(func() { p.cfg.Candidate(c) })
+	all := true
+	for _, l := range p.legs {
+		all = all && l.gathered
+		for ; l.told < len(l.found); l.told++ {
+			text := p.network.Load().external(l.found[l.told])
+			for _, i := range l.at {
+				mid, _ := p.local.sections[i].attr("mid")
+				c := Candidate{Candidate: text, SDPMid: mid, SDPMLineIndex: i}
+				if p.cfg.Candidate != nil {
+					p.post(func() { p.cfg.Candidate(c) })
+				}
+			}
 		}
 	}
-	if p.gathered && !p.toldDone {
+	if all && !p.toldDone {
 		p.toldDone = true
 		if p.cfg.GatheringDone != nil {
 			p.post(p.cfg.GatheringDone)
@@ -346,123 +442,16 @@ func (p *Peer) tell() {
 	}
 }
 
-// foundCandidate hears of our candidates from the library; nil is the end.
-func (p *Peer) foundCandidate(c *webrtc.ICECandidate) {
-	p.post(func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		switch {
-		case c == nil:
-			p.gathered = true
-		case p.private || p.engine.announces(c.Address):
-			p.found = append(p.found, p.place(c.ToJSON().Candidate))
+// declared tells the Receivers which streams the peer has announced, for
+// statistics before their first packet. The caller holds p.mu.
+func (p *Peer) declared(d *description) {
+	for _, l := range p.legs {
+		for _, i := range l.at {
+			s := d.sections[i]
+			if r := p.Receiver(kindOf(s.media)); r != nil {
+				r.declare(s.firstSSRC())
+			}
 		}
-		p.tell()
-	})
-}
-
-// place gives a candidate the first used section's mid and index. The caller holds p.mu.
-func (p *Peer) place(text string) Candidate {
-	c := Candidate{Candidate: text, SDPMid: "0"}
-	if p.local == nil {
-		return c
-	}
-	for i, s := range p.local.sections {
-		if s.port != 0 {
-			mid, _ := s.attr("mid")
-			return Candidate{Candidate: text, SDPMid: mid, SDPMLineIndex: i}
-		}
-	}
-	return c
-}
-
-// connect makes the library's object and listens to it. Its callbacks may come
-// under its own locks: they only post.
-func (p *Peer) connect(active, private bool) (*webrtc.PeerConnection, error) {
-	pc, err := p.engine.newConnection(active, !p.noTCP.Load(), p.cfg.DataChannels, private)
-	if err != nil {
-		return nil, err
-	}
-	p.private = private
-	pc.OnICECandidate(p.foundCandidate)
-	pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { p.track(pc, t, r) })
-	pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) {
-		p.post(func() { p.setICE(iceStateOf(s)) })
-	})
-	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
-		p.post(func() { p.setConnected(pc, s == webrtc.PeerConnectionStateConnected) })
-	})
-	dtls := pc.SCTP().Transport()
-	dtls.OnStateChange(func(s webrtc.DTLSTransportState) {
-		p.post(func() { p.setDTLS(dtlsStateOf(s)) })
-	})
-	dtls.ICETransport().OnSelectedCandidatePairChange(func(pair *webrtc.ICECandidatePair) {
-		p.post(func() { p.setPair(pair) })
-	})
-	return pc, nil
-}
-
-func (p *Peer) setICE(s ICEState) {
-	p.mu.Lock()
-	changed := p.iceState != s
-	p.iceState = s
-	if changed {
-		p.heldICE = s == ICEConnected && p.pair == nil
-	}
-	held := p.heldICE
-	p.mu.Unlock()
-	if changed && !held && p.cfg.ICEState != nil {
-		p.cfg.ICEState(s)
-	}
-}
-
-// releaseICE tells the connected state that waited for its pair: the library
-// says both in any order, listeners expect the pair first.
-func (p *Peer) releaseICE() {
-	p.mu.Lock()
-	held := p.heldICE
-	p.heldICE = false
-	p.mu.Unlock()
-	if held && p.cfg.ICEState != nil {
-		p.cfg.ICEState(ICEConnected)
-	}
-}
-
-func (p *Peer) setDTLS(s DTLSState) {
-	p.mu.Lock()
-	changed := p.dtlsState != s
-	p.dtlsState = s
-	p.mu.Unlock()
-	if changed && p.cfg.DTLSState != nil {
-		p.cfg.DTLSState(s)
-	}
-}
-
-func (p *Peer) setPair(pair *webrtc.ICECandidatePair) {
-	cp := CandidatePair{Local: pair.Local.ToJSON().Candidate, Remote: pair.Remote.ToJSON().Candidate}
-	p.mu.Lock()
-	p.pair = &cp
-	p.mu.Unlock()
-	if p.cfg.Pair != nil {
-		p.cfg.Pair(cp)
-	}
-	p.releaseICE()
-}
-
-// setConnected opens the senders, which then ask for a keyframe, or shuts them.
-func (p *Peer) setConnected(pc *webrtc.PeerConnection, up bool) {
-	if p.connected.Swap(up) == up {
-		return
-	}
-	p.releaseICE()
-	p.audioOut.setLive(up)
-	p.videoOut.setLive(up)
-	if up {
-		p.audioIn.connected(pc)
-		p.videoIn.connected(pc)
-	}
-	if p.cfg.Connected != nil {
-		p.cfg.Connected(up)
 	}
 }
 

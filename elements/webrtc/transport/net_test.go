@@ -212,7 +212,7 @@ func TestTCPOnly(t *testing.T) {
 func TestNoTCP(t *testing.T) {
 	e := newEngine(t, nil)
 	c := newClient(t, e, webrtctest.Options{})
-	c.peer.SetTCP(false)
+	c.peer.SetNetwork(Network{})
 	c.Receive()
 	c.negotiate()
 	for _, x := range read(c.heard, func(h *heard) []Candidate { return h.candidates }) {
@@ -312,7 +312,7 @@ func TestCandidates(t *testing.T) {
 func TestCap(t *testing.T) {
 	e := newEngine(t, nil)
 	c := newClient(t, e, webrtctest.Options{})
-	c.peer.SetMaxRecv(0, 300)
+	c.peer.SetBandwidth(Bandwidth{MaxVideoRecv: 300})
 	c.Publish(webrtc.MimeTypeVP8, webrtc.RTPTransceiverDirectionSendonly)
 	c.negotiate()
 	c.connected()

@@ -2,16 +2,14 @@ package transport
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/pion/webrtc/v4"
-
-	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/pipeline"
 )
 
@@ -22,16 +20,17 @@ type Handler struct {
 	// Candidate and GatheringDone come after Gather, not before.
 	Candidate     func(Candidate)
 	GatheringDone func()
-	ICEState      func(ICEState)
-	DTLSState     func(DTLSState)
-	Pair          func(CandidatePair)
+	// The states are of one transport: 1 is the first, and the only one of a
+	// peer that bundles.
+	ICEState  func(stream int, s ICEState)
+	DTLSState func(stream int, s DTLSState)
+	Pair      func(CandidatePair)
 	// Connected tells whether media can flow: ICE and DTLS are both up.
 	Connected func(up bool)
 	// MediaFlowing tells whether RTCP arrives; false after 5 s without.
 	MediaFlowing func(on bool)
-	// Unsupported tells, once per source format, that a Sender was fed a codec
-	// that the peer did not negotiate; such packets are dropped.
-	Unsupported func(kind pipeline.Kind, name codec.Name)
+	// ChannelOpened and ChannelClosed tell of data channels by their stream id.
+	ChannelOpened, ChannelClosed func(id int)
 }
 
 // PeerConfig is what a Peer needs.
@@ -41,6 +40,10 @@ type PeerConfig struct {
 	Handler
 	// DataChannels answers and offers an SCTP section.
 	DataChannels bool
+	// Certificate is the kind of key that the peer sees.
+	Certificate CertificateType
+	// DSCP marks outgoing packets (RFC 2474); 0 leaves them unmarked.
+	DSCP uint8
 	// RecvOnly and SendOnly shape offers of ours; both false is sendrecv.
 	RecvOnly, SendOnly bool
 	Log                *slog.Logger
@@ -56,33 +59,29 @@ type Peer struct {
 
 	audioIn, videoIn   *Receiver
 	audioOut, videoOut *Sender
+	channels           *channels
+	dataIn             *DataReceiver
+	dataOut            *DataSender
 
 	caps      atomic.Pointer[caps]
-	noTCP     atomic.Bool
+	network   atomic.Pointer[Network]
 	connected atomic.Bool
-	lastRTCP  atomic.Int64 // nanoseconds since start, 0 before the first
+	nacks     atomic.Uint64 // sent, for all streams
+	lastRTCP  atomic.Int64  // nanoseconds since start, 0 before the first
 	start     time.Time
 	offsets   reportOffsets
 
 	mu        sync.Mutex // negotiation state; taken before the library's locks
 	stage     stage
-	pc        *webrtc.PeerConnection
-	plan      *plan
+	legs      []*leg
 	local     *description
-	offered   int    // sections of our offer
-	remote    string // as the peer wrote it
+	offerMids []string     // what the sections of our offer are called inside
+	remoteSDP *description // the peer's
+	remote    string       // as the peer wrote it
 	pending   []Candidate
-	remoteN   int // remote candidates taken
-	found     []Candidate
+	remoteN   int  // remote candidates taken
 	gatherOn  bool // Gather was called
-	told      int  // how many of found the Handler knows
-	gathered  bool
 	toldDone  bool
-	private   bool // the connection has sockets of its own
-	pair      *CandidatePair
-	iceState  ICEState
-	heldICE   bool // connected, but not told before the pair is
-	dtlsState DTLSState
 	closed    bool
 
 	events chan struct{}
@@ -111,6 +110,9 @@ func (e *Engine) NewPeer(cfg PeerConfig) (*Peer, error) {
 		p.log = e.log
 	}
 	p.caps.Store(&caps{})
+	p.network.Store(&Network{TCP: true})
+	p.channels = newChannels(p)
+	p.dataIn, p.dataOut = p.channels.in, p.channels.out
 	p.audioIn, p.videoIn = newReceiver(p, pipeline.Audio), newReceiver(p, pipeline.Video)
 	p.audioOut, p.videoOut = newSender(p, pipeline.Audio), newSender(p, pipeline.Video)
 	if err := e.add(p); err != nil {
@@ -142,34 +144,43 @@ func (p *Peer) Sender(kind pipeline.Kind) *Sender {
 	return nil
 }
 
-// SetMaxRecv caps what the peer shall send, in kbit/s, 0 for no limit. Before
-// negotiation it becomes b= lines; the video cap is announced by REMB as well,
-// also when set later.
-func (p *Peer) SetMaxRecv(audioKbps, videoKbps int) {
-	p.caps.Store(&caps{audioKbps: max(audioKbps, 0), videoKbps: max(videoKbps, 0)})
+// Bandwidth bounds what flows, in kbit/s; 0 is no limit.
+type Bandwidth struct {
+	// MaxAudioRecv and MaxVideoRecv cap what the peer shall send. Before
+	// negotiation they become b= lines; the cap of video is announced by REMB as
+	// well, also when set later.
+	MaxAudioRecv, MaxVideoRecv int
+	// MinVideoRecv is the least that a REMB announces for the sake of receivers.
+	MinVideoRecv int
+	// MinVideoSend and MaxVideoSend bound what the peer is said to take: the
+	// target of encoders, and what sources are asked for.
+	MinVideoSend, MaxVideoSend int
 }
 
-// SetTCP allows or forbids ICE-TCP candidates; it counts until negotiation.
-func (p *Peer) SetTCP(on bool) { p.noTCP.Store(!on) }
+// SetBandwidth changes the bounds.
+func (p *Peer) SetBandwidth(b Bandwidth) {
+	c := caps(b)
+	p.caps.Store(&c)
+}
+
+// SetNetwork says where and how to gather candidates; it counts until
+// negotiation, but for the external addresses, which count until Gather.
+func (p *Peer) SetNetwork(n Network) { p.network.Store(&n) }
 
 // Connected tells whether ICE and DTLS are up.
 func (p *Peer) Connected() bool { return p.connected.Load() }
 
-// States are those of ICE and DTLS now.
-func (p *Peer) States() (ICEState, DTLSState) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.iceState, p.dtlsState
-}
-
-// Pairs lists the selected candidate pair, if there is one yet.
+// Pairs lists the selected candidate pairs, one for each transport that has one.
 func (p *Peer) Pairs() []CandidatePair {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.pair == nil {
-		return nil
+	var pairs []CandidatePair
+	for _, l := range p.legs {
+		if l.pair != nil {
+			pairs = append(pairs, *l.pair)
+		}
 	}
-	return []CandidatePair{*p.pair}
+	return pairs
 }
 
 // post queues a call for the Peer's goroutine. It never blocks.
@@ -240,12 +251,16 @@ func (p *Peer) deliver() {
 // everybody hears as the loss of the connection.
 func (p *Peer) panicked() {
 	p.engine.counters.panics.Add(1)
-	p.mu.Lock()
-	pc := p.pc
-	p.mu.Unlock()
-	if pc != nil {
-		_ = pc.Close()
+	for _, l := range p.transports() {
+		_ = l.pc.Close()
 	}
+}
+
+// transports copies the list of legs.
+func (p *Peer) transports() []*leg {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.legs)
 }
 
 // mediaTimeout is the silence of RTCP after which media counts as gone.
@@ -279,28 +294,23 @@ func (p *Peer) Close() error {
 		return nil
 	}
 	p.closed = true
-	pc := p.pc
+	legs := slices.Clone(p.legs)
 	p.mu.Unlock()
 	close(p.done)
 	<-p.ended
 	p.audioOut.stop()
 	p.videoOut.stop()
-	var err error
-	if pc != nil {
-		err = closeConnection(pc)
+	var errs []error
+	for _, l := range legs {
+		errs = append(errs, l.close())
 	}
 	p.wg.Wait()
+	p.channels.stop()
 	p.audioIn.stop()
 	p.videoIn.stop()
+	p.engine.unmark(p)
 	p.engine.remove(p)
-	return err
-}
-
-func closeConnection(pc *webrtc.PeerConnection) error {
-	if err := pc.GracefulClose(); err != nil {
-		return fmt.Errorf("close peer connection: %w", err)
-	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // goRead starts a reader that Close waits for; false when closing has begun.

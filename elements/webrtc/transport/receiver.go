@@ -39,6 +39,10 @@ type Receiver struct {
 	pli    bool  // nack pli was negotiated
 	fir    bool  // ccm fir was negotiated
 	firSeq uint8
+	// declared is the stream that the peer's description names, 0 for none.
+	declared uint32
+	wished   int // the least that receivers can take, in bps; 0 until one told
+	wishedAt time.Time
 }
 
 func newReceiver(p *Peer, kind pipeline.Kind) *Receiver { return &Receiver{peer: p, kind: kind} }
@@ -51,12 +55,28 @@ func (r *Receiver) Kind() pipeline.Kind { return r.kind }
 func (r *Receiver) SetOutput(out *pipeline.Output) { r.out.Store(out) }
 
 // Feedback implements pipeline.Producer: a keyframe wish ends as a PLI (RFC 4585
-// §6.3.1), or a FIR (RFC 5104 §4.3.1) when the peer knows no PLI.
+// §6.3.1), or a FIR (RFC 5104 §4.3.1) when the peer knows no PLI; a bitrate as a
+// REMB.
 func (r *Receiver) Feedback(f pipeline.Feedback) {
-	if f.Wish == pipeline.WishKeyFrame && r.kind == pipeline.Video {
+	if r.kind != pipeline.Video {
+		return
+	}
+	switch f.Wish {
+	case pipeline.WishKeyFrame:
 		r.wantKey.Store(true)
 		r.peer.wake()
+	case pipeline.WishBitrate:
+		r.mu.Lock()
+		r.wished, r.wishedAt = f.BitrateBps, time.Now()
+		r.mu.Unlock()
 	}
+}
+
+// declare notes which stream the peer's description names.
+func (r *Receiver) declare(ssrc uint32) {
+	r.mu.Lock()
+	r.declared = ssrc
+	r.mu.Unlock()
 }
 
 // Splice implements pipeline.Splicer for Senders of the same Engine.

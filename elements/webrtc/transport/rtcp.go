@@ -69,7 +69,10 @@ func (s *Sender) heard(packet rtcp.Packet, now time.Time) {
 	case *rtcp.TransportLayerNack:
 		s.answer(p, now)
 	case *rtcp.ReceiverEstimatedMaximumBitrate:
-		s.note(func(o *outbound) { o.rembBps = uint64(p.Bitrate) })
+		s.mu.Lock()
+		s.stats.rembBps = uint64(min(max(p.Bitrate, 0), 1e12))
+		s.estimate.heardREMB(p.Bitrate, now)
+		s.mu.Unlock()
 	case *rtcp.ReceiverReport:
 		s.blocks(p.Reports, now)
 	case *rtcp.SenderReport:
@@ -95,6 +98,7 @@ func (s *Sender) blocks(reports []rtcp.ReceptionReport, now time.Time) {
 			continue
 		}
 		s.stats.fraction = float64(b.FractionLost) / 256
+		s.estimate.heardLoss(s.stats.fraction)
 		s.stats.lost = int64(int32(b.TotalLost<<8) >> 8)
 		s.stats.jitter = b.Jitter
 		if b.LastSenderReport != 0 {
@@ -129,47 +133,66 @@ func (s *Sender) senderReport(now time.Time) *rtcp.SenderReport {
 	}
 }
 
-// report sends what is due each second: sender reports, and the cap on what the
-// peer shall send.
+// report does what is due each second: sender reports, wishes for bitrates, and
+// the cap on what the peer shall send.
 func (p *Peer) report(now time.Time) {
-	p.mu.Lock()
-	pc := p.pc
-	p.mu.Unlock()
 	for _, r := range []*Receiver{p.audioIn, p.videoIn} {
 		r.mu.Lock()
 		r.stats.interval()
 		r.mu.Unlock()
 	}
-	if pc == nil || !p.connected.Load() {
+	p.videoOut.wish(now)
+	if !p.connected.Load() {
 		return
 	}
-	var out []rtcp.Packet
-	for _, s := range []*Sender{p.audioOut, p.videoOut} {
-		if sr := s.senderReport(now); sr != nil {
-			// Each in a compound of its own with the name that ties them (RFC 3550 §6.5.1).
-			out = append(out, sr, rtcp.NewCNAMESourceDescription(sr.SSRC, p.streamID))
-		}
-	}
-	if remb := p.videoIn.capReport(p.caps.Load().videoKbps); remb != nil {
-		out = append(out, remb)
-	}
-	if len(out) > 0 {
-		if err := pc.WriteRTCP(out); err != nil {
-			p.debug("report not sent", "err", err)
+	for _, l := range p.transports() {
+		if out := p.reports(l, now); len(out) > 0 {
+			if err := l.pc.WriteRTCP(out); err != nil {
+				p.debug("report not sent", "err", err)
+			}
 		}
 	}
 }
 
+// reports are what is due on one transport.
+func (p *Peer) reports(l *leg, now time.Time) []rtcp.Packet {
+	var out []rtcp.Packet
+	for _, k := range l.kinds {
+		s := p.Sender(k)
+		if s == nil {
+			continue
+		}
+		if sr := s.senderReport(now); sr != nil {
+			// Each in a compound of its own with the name that ties them (RFC 3550 §6.5.1).
+			out = append(out, sr, rtcp.NewCNAMESourceDescription(sr.SSRC, p.streamID))
+		}
+		if k == pipeline.Video {
+			if remb := p.videoIn.capReport(p.caps.Load(), now); remb != nil {
+				out = append(out, remb)
+			}
+		}
+	}
+	return out
+}
+
 // capReport is the REMB (draft-alvestrand-rmcat-remb-03) that holds a publisher
-// to the cap even if it does not obey b= lines; nil without a cap.
-func (r *Receiver) capReport(kbps int) rtcp.Packet {
+// to the user's cap even if it does not obey b= lines, and to what its receivers
+// asked for; nil without either.
+func (r *Receiver) capReport(c *caps, now time.Time) rtcp.Packet {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if kbps <= 0 || !r.remb || r.stats.packets == 0 {
+	bps := c.MaxVideoRecv * 1000
+	if r.wished > 0 && now.Sub(r.wishedAt) < wishAge {
+		wished := max(r.wished, c.MinVideoRecv*1000, floorBps)
+		if bps == 0 || wished < bps {
+			bps = wished
+		}
+	}
+	if bps <= 0 || !r.remb || r.stats.packets == 0 {
 		return nil
 	}
-	r.stats.rembBps = uint64(kbps) * 1000
-	return &rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: float32(kbps) * 1000, SSRCs: []uint32{r.stats.ssrc}}
+	r.stats.rembBps = uint64(bps)
+	return &rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: float32(bps), SSRCs: []uint32{r.stats.ssrc}}
 }
 
 // askKeyFrames turns keyframe wishes into requests. The Peer's goroutine only.

@@ -175,16 +175,35 @@ func (d *description) inherited(s *section, key string) (string, bool) {
 	return findAttr(d.session, key)
 }
 
-// bundle lists the mids of the first BUNDLE group (RFC 9143).
-func (d *description) bundle() []string {
+// bundles lists the mids of the BUNDLE groups (RFC 9143).
+func (d *description) bundles() [][]string {
+	var groups [][]string
 	for _, l := range d.session {
 		if k, v, ok := cutAttr(l); ok && k == "group" {
-			if f := strings.Fields(v); len(f) > 0 && f[0] == "BUNDLE" {
-				return f[1:]
+			if f := strings.Fields(v); len(f) > 1 && f[0] == "BUNDLE" {
+				groups = append(groups, f[1:])
 			}
 		}
 	}
-	return nil
+	return groups
+}
+
+// firstSSRC is the stream that the section declares first (RFC 5576), 0 when it
+// declares none. Retransmission streams come second.
+func (s *section) firstSSRC() uint32 {
+	v, ok := s.attr("ssrc")
+	if group, has := s.attr("ssrc-group"); has && strings.HasPrefix(group, "FID ") {
+		v, ok = strings.TrimPrefix(group, "FID "), true
+	}
+	if !ok {
+		return 0
+	}
+	first, _, _ := strings.Cut(v, " ")
+	n, err := strconv.ParseUint(first, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(n)
 }
 
 // candidates are the candidate lines of all sections, each with its place.

@@ -9,15 +9,15 @@ import (
 	"github.com/govidu/govidu/pipeline"
 )
 
-// caps are what we are ready to receive, in kbit/s; 0 is no limit.
-type caps struct{ audioKbps, videoKbps int }
+// caps are the bounds of a Peer, as the code below the surface reads them.
+type caps Bandwidth
 
 func (c caps) of(media string) int {
 	switch kindOf(media) {
 	case pipeline.Audio:
-		return c.audioKbps
+		return c.MaxAudioRecv
 	case pipeline.Video:
-		return c.videoKbps
+		return c.MaxVideoRecv
 	}
 	return 0
 }
@@ -31,35 +31,59 @@ func bandwidth(kbps int) []string {
 	return []string{"b=AS:" + strconv.Itoa(kbps), "b=TIAS:" + strconv.Itoa(kbps*1000)}
 }
 
-// answer turns the library's answer to the plan into the one the peer gets:
-// every offered section in its place with its mid, protocol, payload order and
-// spelling, what is not used refused (port 0).
-func (p *plan) answer(library *description, c caps) (*description, error) {
+// composeAnswer turns the library's answers to the plans into the one that the
+// peer gets: every offered section in its place with its mid, protocol, payload
+// order and spelling, what is not used refused (port 0).
+func composeAnswer(remote *description, plans []*plan, owns []*description, c caps) (*description, error) {
+	origin := "1"
+	if len(owns) > 0 {
+		origin = originID(owns[0])
+	}
 	out := &description{session: []string{
-		"o=- " + originID(library) + " 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=msid-semantic: WMS *",
+		"o=- " + origin + " 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=msid-semantic: WMS *",
 	}}
-	if _, ok := findAttr(p.remote.session, "extmap-allow-mixed"); ok {
+	if _, ok := findAttr(remote.session, "extmap-allow-mixed"); ok {
 		out.session = append(out.session, "a=extmap-allow-mixed")
 	}
-	if len(library.sections) != len(p.use) {
-		return nil, fmt.Errorf("answer: %d sections for %d", len(library.sections), len(p.use))
-	}
-	var grouped []string
-	for i, s := range p.remote.sections {
-		n := slices.Index(p.use, i)
-		if n < 0 || library.sections[n].port == 0 {
+	groups := make([][]string, len(plans))
+	for i, s := range remote.sections {
+		own, at, err := ownSection(plans, owns, i)
+		if err != nil {
+			return nil, err
+		}
+		if own == nil || own.port == 0 {
 			out.sections = append(out.sections, refuse(s))
 			continue
 		}
 		if mid, ok := s.attr("mid"); ok {
-			grouped = append(grouped, mid)
+			groups[at] = append(groups[at], mid)
 		}
-		out.sections = append(out.sections, answerSection(s, library.sections[n], c.of(s.media)))
+		out.sections = append(out.sections, answerSection(s, own, c.of(s.media)))
 	}
-	if p.remote.bundle() != nil && len(grouped) > 0 {
-		out.session = append(out.session, "a=group:BUNDLE "+strings.Join(grouped, " "))
+	for _, offered := range remote.bundles() {
+		for _, g := range groups {
+			if len(g) > 0 && slices.Contains(offered, g[0]) {
+				out.session = append(out.session, "a=group:BUNDLE "+strings.Join(g, " "))
+			}
+		}
 	}
 	return out, nil
+}
+
+// ownSection is the library's answer to the i-th offered section and the plan
+// that it belongs to; nil when no plan uses it.
+func ownSection(plans []*plan, owns []*description, i int) (*section, int, error) {
+	for at, p := range plans {
+		n := slices.Index(p.use, i)
+		if n < 0 {
+			continue
+		}
+		if len(owns[at].sections) != len(p.use) {
+			return nil, 0, fmt.Errorf("answer: %d sections for %d", len(owns[at].sections), len(p.use))
+		}
+		return owns[at].sections[n], at, nil
+	}
+	return nil, 0, nil
 }
 
 // refuse is the answer to a section that is not used (RFC 3264 §6).
@@ -137,17 +161,42 @@ func receiving(s *section) bool {
 	return false
 }
 
-// dress adds to an offer of our own what answers get too.
+// offerMid is what a section of an offer of ours is called.
+func offerMid(k pipeline.Kind) string {
+	if k == pipeline.Data {
+		return "application0"
+	}
+	return strings.ToLower(k.String()) + "0"
+}
+
+// dress makes an offer of our own look like Kurento's, and adds to it what
+// answers get too.
 func (d *description) dress(c caps) {
+	var group []string
 	for _, s := range d.sections {
+		mid := offerMid(kindOf(s.media))
+		group = append(group, mid)
 		at := 0
 		if len(s.lines) > 0 && strings.HasPrefix(s.lines[0], "c=") {
 			at = 1
+		}
+		for i, l := range s.lines {
+			if strings.HasPrefix(l, "a=mid:") {
+				s.lines[i] = "a=mid:" + mid
+			}
+		}
+		if s.media != "application" {
+			s.proto = "RTP/SAVPF"
 		}
 		if receiving(s) {
 			s.lines = slices.Insert(s.lines, at, bandwidth(c.of(s.media))...)
 		}
 		s.lines = append(s.lines, "a=ice-options:trickle")
+	}
+	for i, l := range d.session {
+		if strings.HasPrefix(l, "a=group:BUNDLE") {
+			d.session[i] = "a=group:BUNDLE " + strings.Join(group, " ")
+		}
 	}
 }
 
@@ -160,15 +209,14 @@ func originID(d *description) string {
 	return "1"
 }
 
-// text writes the description; candidates, lines without "a=", go into every
-// section that is in use.
-func (d *description) text(candidates []string) string {
+// text writes the description; candidates are lines without "a=", by section.
+func (d *description) text(candidates map[int][]string) string {
 	var b strings.Builder
 	b.WriteString("v=0\r\n")
 	for _, l := range d.session {
 		b.WriteString(l + "\r\n")
 	}
-	for _, s := range d.sections {
+	for i, s := range d.sections {
 		fmt.Fprintf(&b, "m=%s %d %s %s\r\n", s.media, s.port, s.proto, strings.Join(s.formats, " "))
 		for _, l := range s.lines {
 			b.WriteString(l + "\r\n")
@@ -176,7 +224,7 @@ func (d *description) text(candidates []string) string {
 		if s.port == 0 {
 			continue
 		}
-		for _, c := range candidates {
+		for _, c := range candidates[i] {
 			b.WriteString("a=" + c + "\r\n")
 		}
 	}

@@ -9,43 +9,80 @@ import (
 	"github.com/govidu/govidu/pipeline"
 )
 
-// plan is what we make of a remote description: which of its sections are used,
-// and the cleaned text that the library gets. The library never sees a section
-// that is not used, an attribute that it does not need, or a candidate.
+// plan is what we make of the sections of a remote description that share a
+// transport: which are used, and the cleaned text that the library gets. The
+// library never sees a section that is not used, an attribute that it does not
+// need, or a candidate.
 type plan struct {
 	remote *description
-	use    []int // indexes of used sections, in order; the n-th has mid "n" inside
+	use    []int    // indexes of used sections, in order
+	mids   []string // what they are called inside
 	text   string
 	active bool // the remote end insists on being the DTLS server
 }
 
 // planOffer chooses the first section of each kind that can carry media over
-// DTLS-SRTP with a codec of ours. Everything else will be answered as refused.
-func planOffer(d *description, data bool) *plan {
-	p := &plan{remote: d}
-	group := d.bundle()
+// DTLS-SRTP with a codec of ours, and puts those of a BUNDLE group together.
+// Everything else will be answered as refused.
+func planOffer(d *description, data bool) []*plan {
+	groups := d.bundles()
+	var plans []*plan
+	byGroup := map[int]*plan{}
 	taken := map[string]bool{}
 	for i, s := range d.sections {
 		mid, _ := s.attr("mid")
-		switch {
-		case taken[s.media], !d.usable(s, data):
+		group := slices.IndexFunc(groups, func(g []string) bool { return slices.Contains(g, mid) })
+		p := byGroup[group]
+		if group < 0 {
+			p = nil
+		}
+		if taken[s.media] || !d.usable(s, data, p != nil) {
 			continue
-		case len(p.use) > 0 && !slices.Contains(group, mid):
-			continue // it would need a transport of its own
 		}
 		taken[s.media] = true
+		if p == nil {
+			p = &plan{remote: d}
+			plans = append(plans, p)
+			byGroup[group] = p
+		}
 		p.use = append(p.use, i)
 	}
-	p.write()
-	return p
+	for _, p := range plans {
+		p.mids = p.inside()
+		p.write()
+	}
+	return plans
 }
 
-// planAnswer takes an answer to an offer of ours, section by section.
-func planAnswer(d *description, offered int) (*plan, bool) {
-	if len(d.sections) != offered {
+// inside are the names of the used sections towards the library: the peer's
+// own, which its packets may carry, unless the library would take them for a
+// sign of old, or they are none.
+func (p *plan) inside() []string {
+	var mids []string
+	for n, i := range p.use {
+		mid, _ := p.remote.sections[i].attr("mid")
+		switch strings.ToLower(mid) {
+		case "", "audio", "video", "data":
+			mid = strconv.Itoa(n)
+		}
+		if len(mid) > 32 || strings.ContainsAny(mid, " \t") {
+			mid = strconv.Itoa(n)
+		}
+		if slices.Contains(mids, mid) {
+			mid = "x" + strconv.Itoa(n) + mid
+		}
+		mids = append(mids, mid)
+	}
+	return mids
+}
+
+// planAnswer takes an answer to an offer of ours, section by section; mids are
+// the names in that offer.
+func planAnswer(d *description, mids []string) (*plan, bool) {
+	if len(d.sections) != len(mids) {
 		return nil, false
 	}
-	p := &plan{remote: d}
+	p := &plan{remote: d, mids: mids}
 	alive := false
 	for i, s := range d.sections {
 		p.use = append(p.use, i)
@@ -59,13 +96,14 @@ func planAnswer(d *description, offered int) (*plan, bool) {
 	return p, alive
 }
 
-// usable tells whether the section can be carried.
-func (d *description) usable(s *section, data bool) bool {
+// usable tells whether the section can be carried. One that is bundled with
+// another needs no transport parameters of its own (RFC 9143 §7.1).
+func (d *description) usable(s *section, data, bundled bool) bool {
 	if s.port == 0 && !s.has("bundle-only") {
 		return false
 	}
 	for _, key := range []string{"ice-ufrag", "ice-pwd", "fingerprint"} {
-		if v, ok := d.inherited(s, key); !ok || v == "" {
+		if v, ok := d.inherited(s, key); (!ok || v == "") && !bundled {
 			return false
 		}
 	}
@@ -154,7 +192,7 @@ func kindOf(media string) pipeline.Kind {
 
 // kept are the attributes the library needs. Left out on purpose: candidates
 // (checked by us, added one by one), rid and simulcast (without them a browser
-// sends one layer), mid (numbered by us: it takes "audio" for a sign of old).
+// sends one layer), mid (see inside).
 var kept = map[string]bool{
 	"rtpmap": true, "fmtp": true, "rtcp-fb": true, "extmap": true, "ssrc": true, "ssrc-group": true,
 	"msid": true, "rtcp-mux": true, "sctp-port": true, "max-message-size": true,
@@ -180,11 +218,7 @@ func (p *plan) write() {
 	if _, ok := findAttr(d.session, "ice-lite"); ok {
 		line("a=ice-lite")
 	}
-	group := ""
-	for n := range p.use {
-		group += " " + strconv.Itoa(n)
-	}
-	line("a=group:BUNDLE", group)
+	line("a=group:BUNDLE ", strings.Join(p.mids, " "))
 	ufrag, pwd, print := p.security()
 	for n, i := range p.use {
 		s := d.sections[i]
@@ -203,7 +237,7 @@ func (p *plan) write() {
 		}
 		line("m=", s.media, " ", port, " ", proto, " ", strings.Join(s.formats, " "))
 		line("c=IN IP4 0.0.0.0")
-		line("a=mid:", strconv.Itoa(n))
+		line("a=mid:", p.mids[n])
 		line("a=", dir)
 		line("a=ice-ufrag:", ufrag)
 		line("a=ice-pwd:", pwd)

@@ -54,8 +54,8 @@ func TestAnswerChromium(t *testing.T) {
 	if got := strings.Join(d.sections[1].formats, " "); got != "96 97 98 99 102 103" {
 		t.Errorf("video payload types %s", got)
 	}
-	if !slices.Equal(d.bundle(), []string{"0", "1"}) {
-		t.Errorf("bundle %v", d.bundle())
+	if !slices.Equal(d.bundles()[0], []string{"0", "1"}) {
+		t.Errorf("bundle %v", d.bundles()[0])
 	}
 	for _, want := range []string{
 		"a=setup:passive", "a=rtcp-mux", "a=rtpmap:111 opus/48000/2", "a=fmtp:111 minptime=10;useinbandfec=1",
@@ -86,7 +86,7 @@ func TestAnswerFirefox(t *testing.T) {
 		if data {
 			group = append(group, "3")
 		}
-		if d.sections[2].port != 0 || dir(d, 2) != inactive || (d.sections[3].port != 0) != data || !slices.Equal(d.bundle(), group) {
+		if d.sections[2].port != 0 || dir(d, 2) != inactive || (d.sections[3].port != 0) != data || !slices.Equal(d.bundles()[0], group) {
 			t.Errorf("data %v: answer\n%s", data, answer)
 		}
 		if got := strings.Join(d.sections[1].formats, " "); got != "120 124 121 125 126 127" {

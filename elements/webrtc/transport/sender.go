@@ -18,8 +18,6 @@ const (
 	stragglers = 300 * time.Millisecond
 	// keyRetry is how often a Sender that waits for a keyframe asks again.
 	keyRetry = 500 * time.Millisecond
-	// maxReports is how often a Sender tells of codecs that it cannot send.
-	maxReports = 8
 )
 
 // Sender sends one kind of media to a peer. It is an Input: packets come pushed,
@@ -43,19 +41,22 @@ type Sender struct {
 	levelExt uint8 // header extension id of the audio level, 0 without
 	ssrc     uint32
 	rtxSSRC  uint32
+	timeExt  uint8      // header extension id of abs-send-time, 0 without
+	stamp    [3]byte    // scratch of abs-send-time
+	stamped  bool       // packets carry it
 	header   rtp.Header // reused: the library copies what it keeps
 
 	source   *pipeline.Format // of the latest packet
 	use      *sendCodec       // for source; nil when not negotiated
-	reported *pipeline.Format
-	reports  int
-	changed  bool // the next packet is from another source
+	changed  bool             // the next packet is from another source
 	from     uint32
 	left     uint32    // SSRC of the source before
 	leftAt   time.Time // when it was left
 	askedAt  time.Time
 	line     line
+	pictures pictures
 	resend   resend
+	estimate estimate
 	stats    outbound
 }
 
@@ -79,13 +80,13 @@ func newSender(p *Peer, kind pipeline.Kind) *Sender {
 // Kind is the media type.
 func (s *Sender) Kind() pipeline.Kind { return s.kind }
 
-// Accepts implements pipeline.Input: RTP of any codec before negotiation, of
-// the negotiated ones after.
+// Accepts implements pipeline.Input: undecided before negotiation, then RTP of
+// the negotiated codecs, the first being the peer's favourite.
 func (s *Sender) Accepts() []pipeline.Format {
 	if p := s.negotiated.Load(); p != nil {
 		return *p
 	}
-	return []pipeline.Format{{Kind: s.kind, Framing: pipeline.RTP}}
+	return []pipeline.Format{{Kind: s.kind, Framing: pipeline.Undecided}}
 }
 
 // Counters are packets and payload bytes taken in since birth, whatever way
@@ -105,6 +106,9 @@ func (s *Sender) Attached(l *pipeline.Link) {
 	if !l.Spliced() {
 		s.sourceChanged()
 	}
+	s.mu.Lock()
+	s.estimate.toldAt = time.Time{} // another source, which knows no wish yet
+	s.mu.Unlock()
 	s.link.Store(l)
 }
 
@@ -132,6 +136,7 @@ func (s *Sender) sourceChanged() {
 func (s *Sender) setLive(up bool) {
 	s.mu.Lock()
 	s.live, s.changed = up, true
+	s.estimate = estimate{}
 	ask := up && s.writer != nil && s.kind == pipeline.Video
 	s.mu.Unlock()
 	if ask {
@@ -157,9 +162,10 @@ func (s *Sender) write(p *pipeline.Packet) {
 	case wantKey:
 		s.RequestKeyFrame()
 	case wrongCodec:
-		if f := s.peer.cfg.Unsupported; f != nil {
-			name := p.Format.Codec
-			s.peer.post(func() { f(s.kind, name) })
+		// Whoever plans conversions finds the way from here. Not on this
+		// goroutine: it is the source's.
+		if l := s.link.Load(); l != nil && l.Spliced() {
+			s.peer.post(l.Unsplice)
 		}
 	}
 }
@@ -190,11 +196,10 @@ func (s *Sender) writeLocked(p *pipeline.Packet) verdict {
 	}
 	if s.use == nil {
 		s.stats.dropped++
-		if s.reported == p.Format || s.reports == maxReports {
+		if at.Sub(s.askedAt) < keyRetry {
 			return dropped
 		}
-		s.reported = p.Format
-		s.reports++
+		s.askedAt = at
 		return wrongCodec
 	}
 	if s.changed || p.Header.SSRC != s.from {
@@ -228,6 +233,7 @@ func (s *Sender) begin(p *pipeline.Packet, at time.Time) verdict {
 	s.left, s.leftAt = s.from, at
 	s.from, s.changed = p.Header.SSRC, false
 	s.line.begin(p.Header.SequenceNumber, p.Header.Timestamp, at, p.Format.ClockRate)
+	s.pictures.begin(p.Format.Codec, p.Payload)
 	return sent
 }
 
@@ -236,13 +242,17 @@ func (s *Sender) send(p *pipeline.Packet, at time.Time, seq uint16, ts uint32) {
 	h := &s.header
 	h.Version, h.Marker, h.PayloadType = 2, p.Header.Marker, s.use.pt
 	h.SequenceNumber, h.Timestamp, h.SSRC = seq, ts, s.ssrc
-	if s.levelExt != 0 {
+	switch {
+	case s.levelExt != 0:
 		s.copyLevel(&p.Header)
+	case s.stamped:
+		s.stampTime()
 	}
+	payload := s.pictures.pass(p.Payload)
 	if s.use.nack {
-		s.resend.keep(seq, ts, p.Header.Marker, s.use, p.Payload)
+		s.resend.keep(seq, ts, p.Header.Marker, s.use, payload)
 	}
-	if _, err := s.writer.WriteRTP(h, p.Payload); err != nil {
+	if _, err := s.writer.WriteRTP(h, payload); err != nil {
 		s.stats.dropped++
 		return
 	}
@@ -252,10 +262,11 @@ func (s *Sender) send(p *pipeline.Packet, at time.Time, seq uint16, ts uint32) {
 	s.resend.earn(len(p.Payload))
 }
 
-// choose finds the negotiated codec for a format; H264 prefers the same profile
-// (RFC 6184 §8.2.2), and any other that the peer can decode to none.
+// choose finds the negotiated codec for a format. H264 prefers the same profile
+// (RFC 6184 §8.2.2), then one whose decoders play it, then any: decoders play
+// more than their peers negotiate, and the alternative is no picture.
 func (s *Sender) choose(f *pipeline.Format) *sendCodec {
-	var fallback *sendCodec
+	var fits, any *sendCodec
 	profile := h264Profile(f.Fmtp)
 	for i := range s.codecs {
 		c := &s.codecs[i]
@@ -265,11 +276,17 @@ func (s *Sender) choose(f *pipeline.Format) *sendCodec {
 		if f.Codec != codec.H264 || profile == "" || c.profile == profile {
 			return c
 		}
-		if fallback == nil && compatible(profile, c.profile) {
-			fallback = c
+		if fits == nil && compatible(profile, c.profile) {
+			fits = c
+		}
+		if any == nil {
+			any = c
 		}
 	}
-	return fallback
+	if fits != nil {
+		return fits
+	}
+	return any
 }
 
 // h264Profile is the first two bytes of profile-level-id, lower case.

@@ -43,6 +43,7 @@ type socket struct {
 	counters *counters
 	rate     *perSource
 	reply    [64]byte // only ReadFromAddrPort uses it, and it has one caller
+	marks    *marks   // nil marks nothing
 	request  []byte   // a datagram larger than allowed must be seen to be one
 }
 
@@ -90,9 +91,24 @@ func (s *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, net.UDPAddrFromAddrPort(from), nil
 }
 
-// WriteToAddrPort sends one datagram.
+// WriteToAddrPort sends one datagram, marked when its destination's peer wants
+// that.
 func (s *socket) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	if s.marks != nil {
+		if control := s.marks.of(to); control != nil {
+			n, _, err := s.UDPConn.WriteMsgUDPAddrPort(b, control, to)
+			return n, err
+		}
+	}
 	return s.UDPConn.WriteToUDPAddrPort(b, to)
+}
+
+// WriteTo is WriteToAddrPort for callers that have a net.Addr.
+func (s *socket) WriteTo(b []byte, to net.Addr) (int, error) {
+	if a, ok := to.(*net.UDPAddr); ok {
+		return s.WriteToAddrPort(b, a.AddrPort())
+	}
+	return s.UDPConn.WriteTo(b, to)
 }
 
 func (s *socket) answer(request []byte, from netip.AddrPort) {

@@ -145,10 +145,10 @@ func (r *Receiver) stream() (Stream, bool) {
 	defer r.mu.Unlock()
 	s := &r.stats
 	if s.packets == 0 {
-		return Stream{}, false
+		return Stream{Kind: r.kind, SSRC: r.declared}, r.declared != 0
 	}
 	return Stream{
-		Kind: r.kind, SSRC: s.ssrc, Packets: s.packets, Bytes: s.bytes,
+		Kind: r.kind, NACK: r.peer.nacks.Load(), SSRC: s.ssrc, Packets: s.packets, Bytes: s.bytes,
 		Lost: int64(s.expected()) - int64(s.packets), FractionLost: s.before.fraction,
 		Jitter: time.Duration(s.jitter * float64(time.Second) / float64(s.rate)),
 		PLI:    s.pli, FIR: s.fir, REMBbps: s.rembBps,

@@ -3,6 +3,7 @@ package transport
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
@@ -89,14 +90,34 @@ func (s *Sender) bind(c webrtc.TrackLocalContext, codecs []sendCodec) {
 	s.writer, s.codecs = c.WriteStream(), codecs
 	s.ssrc, s.rtxSSRC = uint32(c.SSRC()), uint32(c.SSRCRetransmission())
 	s.source, s.use, s.changed = nil, nil, true
-	s.levelExt = 0
+	s.levelExt, s.timeExt = 0, 0
 	for _, x := range c.HeaderExtensions() {
-		if x.URI == extAudioLevel && s.kind == pipeline.Audio && x.ID > 0 && x.ID < 15 {
+		switch {
+		case x.ID <= 0 || x.ID >= 15:
+		case x.URI == extAudioLevel && s.kind == pipeline.Audio:
 			s.levelExt = uint8(x.ID)
+		case x.URI == extAbsSendTime && s.kind == pipeline.Video:
+			s.timeExt = uint8(x.ID)
 		}
 	}
 	s.mu.Unlock()
 	s.negotiated.Store(&accepts)
+	// The link may wait for this; the library's locks are held here.
+	s.peer.post(func() {
+		if l := s.link.Load(); l != nil {
+			l.Renegotiate()
+		}
+	})
+}
+
+// stampTime adds the time of sending in seconds of 6.18 bits, by which the peer
+// estimates the bandwidth (abs-send-time).
+func (s *Sender) stampTime() {
+	h := &s.header
+	h.Extension, h.ExtensionProfile, h.Extensions = false, 0, h.Extensions[:0]
+	t := toNTP(time.Now()) >> 14
+	s.stamp = [3]byte{byte(t >> 16), byte(t >> 8), byte(t)}
+	_ = h.SetExtension(s.timeExt, s.stamp[:])
 }
 
 // copyLevel carries the audio level over, from the id it has on links.

@@ -1,0 +1,133 @@
+package transport
+
+import (
+	"time"
+
+	"github.com/govidu/govidu/pipeline"
+)
+
+const (
+	// startBps is what a peer is said to take before it has reported.
+	startBps = 300_000
+	// floorBps is the least that is ever asked of a source.
+	floorBps = 30_000
+	// ceilingBps is the most, where the user sets no bound.
+	ceilingBps = 20_000_000
+	// rembAge is how long a peer's REMB counts.
+	rembAge = 10 * time.Second
+	// wishAge is how long a wish for a bitrate counts; it is renewed in time.
+	wishAge   = 12 * time.Second
+	wishRenew = 4 * time.Second
+)
+
+// estimate follows what a peer can take of one video stream: its own REMB
+// (draft-alvestrand-rmcat-remb-03), and the loss that its receiver reports tell
+// of. Guarded by Sender.mu; times are the caller's.
+type estimate struct {
+	lossBps  float64
+	fraction float64
+	reported bool // a report came since the last step
+	remb     int
+	rembAt   time.Time
+	bytes    uint64 // sent before the last step
+	at       time.Time
+	told     int
+	toldAt   time.Time
+}
+
+// heardREMB takes the peer's own estimate.
+func (e *estimate) heardREMB(bps float32, now time.Time) {
+	e.remb, e.rembAt = int(min(max(float64(bps), 1), ceilingBps*10)), now
+}
+
+// heardLoss takes the fraction of a receiver report.
+func (e *estimate) heardLoss(fraction float64) {
+	e.fraction = max(e.fraction, fraction)
+	e.reported = true
+}
+
+// step moves the estimate by one interval, of about a second; sent is the number
+// of bytes sent since birth. Up by 8 %, as long as what is allowed is also used,
+// when next to nothing is lost; down by half the loss when that is over a tenth
+// (draft-ietf-rmcat-gcc-02 §6).
+func (e *estimate) step(now time.Time, sent uint64) {
+	if e.lossBps == 0 {
+		e.lossBps = startBps
+	}
+	span := now.Sub(e.at).Seconds()
+	used := true
+	if !e.at.IsZero() && span > 0 {
+		used = float64(sent-e.bytes)*8/span > e.lossBps/2
+	}
+	e.at, e.bytes = now, sent
+	if !e.reported {
+		return
+	}
+	switch {
+	case e.fraction > 0.1:
+		e.lossBps *= 1 - e.fraction/2
+	case e.fraction < 0.02 && used:
+		e.lossBps = e.lossBps*1.08 + 1000
+	}
+	e.lossBps = min(max(e.lossBps, floorBps), ceilingBps)
+	e.fraction, e.reported = 0, false
+}
+
+// allowed is the estimate within the user's bounds, in bps.
+func (e *estimate) allowed(c *caps, now time.Time) int {
+	bps := int(e.lossBps)
+	if e.remb > 0 && now.Sub(e.rembAt) < rembAge {
+		// The peer sees delay, which comes before loss: it may speed things up.
+		bps = e.remb
+		if e.lossBps < float64(bps) && e.fraction > 0.02 {
+			bps = int(e.lossBps)
+		}
+	}
+	return bounded(bps, c.MinVideoSend, c.MaxVideoSend)
+}
+
+func bounded(bps, minKbps, maxKbps int) int {
+	bps = max(bps, minKbps*1000, floorBps)
+	if maxKbps > 0 {
+		bps = min(bps, maxKbps*1000)
+	}
+	return min(bps, ceilingBps)
+}
+
+// wish asks the source of a video Sender for what the peer can take: the
+// estimate from an encoder, and from a publisher whose packets are forwarded
+// only what the user set, for one slow viewer must not take the quality from
+// all others.
+func (s *Sender) wish(now time.Time) {
+	l := s.link.Load()
+	if l == nil || s.kind != pipeline.Video {
+		return
+	}
+	c := s.peer.caps.Load()
+	s.mu.Lock()
+	if !s.live || s.writer == nil {
+		s.mu.Unlock()
+		return
+	}
+	// Only where the peer's estimate is of use do packets pay for it.
+	if s.stamped = s.timeExt != 0 && !l.Spliced(); !s.stamped {
+		s.header.Extension, s.header.Extensions = false, s.header.Extensions[:0]
+	}
+	e := &s.estimate
+	e.step(now, s.stats.bytes)
+	bps := e.allowed(c, now)
+	if l.Spliced() {
+		bps = 0
+		if c.MaxVideoSend > 0 {
+			bps = bounded(ceilingBps, c.MinVideoSend, c.MaxVideoSend)
+		}
+	}
+	due := bps != 0 && (now.Sub(e.toldAt) >= wishRenew || bps < e.told*97/100 || bps > e.told*103/100)
+	if due {
+		e.told, e.toldAt = bps, now
+	}
+	s.mu.Unlock()
+	if due {
+		l.Feedback(pipeline.Feedback{Wish: pipeline.WishBitrate, BitrateBps: bps})
+	}
+}
