@@ -35,7 +35,8 @@ type receiver struct {
 	use      *inPayload // of the latest packet
 	clock    *pipeline.Clock
 	lastAt   time.Time
-	gone     bool // the stream said goodbye
+	lastPTS  time.Duration // highest so far
+	gone     bool          // the stream said goodbye
 	stats    inbound
 	missing  missing
 	estimate estimate
@@ -142,11 +143,16 @@ func (r *receiver) account(p *pipeline.Packet, now time.Time) (ok, wake bool) {
 		r.restart()
 		p.Gap = true
 	}
+	epoch, anchor := r.e.Graph().Epoch(), now
 	if r.clock == nil {
-		r.clock = pipeline.NewClock(r.e.Graph().Epoch(), p.Format.ClockRate)
 		r.stats = inbound{ssrc: h.SSRC}
-	} else if r.use != nil && r.use.rate != p.Format.ClockRate {
-		r.clock = pipeline.NewClock(r.e.Graph().Epoch(), p.Format.ClockRate)
+	}
+	if r.clock == nil || r.use.rate != p.Format.ClockRate {
+		r.clock = pipeline.NewClock(epoch, p.Format.ClockRate)
+		// What follows another stream never goes back in time.
+		if least := epoch.Add(r.lastPTS + time.Millisecond); r.lastPTS != 0 && anchor.Before(least) {
+			anchor = least
+		}
 	}
 	r.use = r.payloads[h.PayloadType]
 	before, first := uint16(r.stats.highest), r.stats.packets == 0
@@ -154,7 +160,8 @@ func (r *receiver) account(p *pipeline.Packet, now time.Time) (ok, wake bool) {
 		return false, false
 	}
 	r.lastAt, r.gone = now, false
-	p.PTS = r.clock.PTS(h.Timestamp, now)
+	p.PTS = r.clock.PTS(h.Timestamp, anchor)
+	r.lastPTS = max(r.lastPTS, p.PTS)
 	if !first && r.use.has("nack") {
 		if ahead := int16(h.SequenceNumber - before); ahead > 1 {
 			wake = r.missing.skipped(before, h.SequenceNumber, now)
