@@ -1,0 +1,38 @@
+package workers
+
+import "time"
+
+// Hurry shortens a pool's waits for tests; 0 leaves one as it is.
+func (p *Pool) Hurry(backoff, ready, answer, closing time.Duration) {
+	if backoff > 0 {
+		p.backoff = func(int) time.Duration { return backoff }
+	}
+	for _, x := range []struct {
+		to *time.Duration
+		d  time.Duration
+	}{{&p.ready, ready}, {&p.answer, answer}, {&p.close, closing}} {
+		if x.d > 0 {
+			*x.to = x.d
+		}
+	}
+}
+
+// Window sets the time in which ten crashes are too many.
+func (p *Pool) Window(d time.Duration) { p.window = d }
+
+// Used is what jobs are charged, in cores.
+func (p *Pool) Used() float64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.used()
+}
+
+// Idle are the numbers of the warm processes.
+func (p *Pool) Idle() (pids []int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.idle {
+		pids = append(pids, w.PID)
+	}
+	return pids
+}
