@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -65,7 +66,8 @@ func run(in config.Input) (err error) {
 
 	node, err := medianode.New(medianode.Config{
 		MediaPort: cfg.MediaPort, STUNPort: -1, AnnouncedIPs: cfg.AnnouncedIP, Loopback: true, FileRoots: cfg.FileRoots,
-		Token: cfg.KMSToken, Open: cfg.KMSOpen, Log: log, Metrics: registry,
+		Token: cfg.KMSToken, Open: cfg.KMSOpen, AllowedOrigins: cfg.KMSAllowedOrigins, Log: log, Metrics: registry,
+		Path: cfg.KMSPath, ExceptionLimit: cfg.KMSExceptionLimit, SessionPeriod: cfg.SessionPeriod(), NoRequestCache: cfg.KMSNoRequestCache,
 	})
 	if err != nil {
 		return err
@@ -76,13 +78,22 @@ func run(in config.Input) (err error) {
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, `{"status":"UP"}`) })
 	mux.Handle("GET /metrics", serve.LoopbackOnly(obs.MetricsHandler(registry, log)))
 	mux.Handle("/", node.Server)
-	srv, err := serve.New(serve.Options{Addr: cfg.KMSListen, Handler: mux, Log: log})
+	listeners, err := medianode.Listen(cfg.Kurento, mux, log)
 	if err != nil {
 		return err
 	}
-	down.Add("control port", srv.Shutdown)
-
-	services := []func(context.Context) error{func(context.Context) error { return srv.Run() }}
+	if len(listeners) == 0 {
+		return errors.New("no control port: GOVIDU_KMS_LISTEN is none, and there is no GOVIDU_KMS_CERTIFICATE")
+	}
+	var urls []string
+	ports := map[string]int{"media": node.Engine.Port()}
+	var services []func(context.Context) error
+	for _, l := range listeners {
+		down.Add(l.Name+" port", l.Shutdown)
+		services = append(services, func(context.Context) error { return l.Run() })
+		ports[l.Name] = l.Addr().Port
+		urls = append(urls, l.URL(cfg.KMSPath))
+	}
 	if cfg.Pprof != "" {
 		p, err := obs.NewPprof(cfg.Pprof, log)
 		if err != nil {
@@ -91,11 +102,10 @@ func run(in config.Input) (err error) {
 		services = append(services, p.Run)
 	}
 	// The ports are bound: who connects from now on is served.
-	ports := map[string]int{"kms": srv.Addr().Port, "media": node.Engine.Port()}
 	if err := process.WriteReady(cfg.ReadyFile, ports); err != nil {
 		return err
 	}
-	fmt.Printf("Govidu media node is ready: ws://%s/kurento  (media on UDP and TCP port %d)\n", srv.Addr(), node.Engine.Port())
+	fmt.Printf("Govidu media node is ready: %s  (media on UDP and TCP port %d)\n", strings.Join(urls, " and "), node.Engine.Port())
 
 	group, ctx := errgroup.WithContext(gentle)
 	for _, run := range services {

@@ -19,8 +19,8 @@ import (
 // ports is the ready file. url is what clients use.
 func (s *server) ports() map[string]any {
 	p := map[string]any{"https": s.port(), "media": s.node.Engine.Port(), "stun": s.node.Engine.STUNPort(), "url": s.cfg.PublicURL(s.port())}
-	if s.kms != nil {
-		p["kms"] = s.kms.Addr().Port
+	for _, k := range s.kms {
+		p[k.Name] = k.Addr().Port
 	}
 	return p
 }

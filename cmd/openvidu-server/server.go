@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -58,8 +59,8 @@ type server struct {
 	manager    *openvidu.Manager
 	recordings *recording.Service // nil when recording is switched off
 	signal     *signal.Handler
-	kms        *serve.Server // nil when the Kurento port is switched off
-	pprof      *obs.Pprof    // nil unless asked for
+	kms        []medianode.ControlPort // none when the Kurento port is switched off
+	pprof      *obs.Pprof              // nil unless asked for
 }
 
 // newServer makes every part and binds every port, but serves nothing yet. What it
@@ -135,7 +136,8 @@ func (s *server) startMedia(ctx context.Context) error {
 	}
 	s.node, err = medianode.New(medianode.Config{
 		MediaPort: s.cfg.MediaPort, STUNPort: s.cfg.STUNPort, AnnouncedIPs: s.cfg.AnnouncedIP, Loopback: s.cfg.Dev, FileRoots: roots,
-		Token: s.cfg.KMSToken, Open: s.cfg.KMSOpen, AllowedOrigins: s.cfg.AllowedOrigins, Log: s.log, Metrics: s.metrics,
+		Token: s.cfg.KMSToken, Open: s.cfg.KMSOpen, AllowedOrigins: slices.Concat(s.cfg.AllowedOrigins, s.cfg.KMSAllowedOrigins), Log: s.log, Metrics: s.metrics,
+		Path: s.cfg.KMSPath, ExceptionLimit: s.cfg.KMSExceptionLimit, SessionPeriod: s.cfg.SessionPeriod(), NoRequestCache: s.cfg.KMSNoRequestCache,
 	})
 	if err != nil {
 		return err
@@ -217,15 +219,14 @@ func (s *server) openDoors(mux *http.ServeMux) error {
 }
 
 func (s *server) openKurento() error {
-	if s.cfg.KMSListen == "none" {
-		return nil
-	}
 	var err error
-	s.kms, err = serve.New(serve.Options{Addr: s.cfg.KMSListen, Handler: s.node.Server, Log: s.log})
+	s.kms, err = medianode.Listen(s.cfg.Kurento, s.node.Server, s.log)
 	if err != nil {
 		return fmt.Errorf("open the Kurento port: %w", err)
 	}
-	s.down.Add("kurento port", func(context.Context) error { return s.kms.Close() })
+	for _, p := range s.kms {
+		s.down.Add("kurento port", func(context.Context) error { return p.Close() })
+	}
 	return nil
 }
 
@@ -250,8 +251,8 @@ func (s *server) arrangeClosing() {
 	if s.recordings != nil {
 		s.down.Add("recordings", func(context.Context) error { return s.recordings.Close() })
 	}
-	if s.kms != nil {
-		s.down.Add("kurento port", s.kms.Shutdown)
+	for _, p := range s.kms {
+		s.down.Add("kurento port", p.Shutdown)
 	}
 	s.down.Add("https port", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, acceptEnd)
@@ -267,8 +268,8 @@ func (s *server) arrangeClosing() {
 func (s *server) run(gentle, hard context.Context) error {
 	group, ctx := errgroup.WithContext(gentle)
 	group.Go(s.https.Run)
-	if s.kms != nil {
-		group.Go(s.kms.Run)
+	for _, p := range s.kms {
+		group.Go(p.Run)
 	}
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()

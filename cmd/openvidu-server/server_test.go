@@ -183,7 +183,7 @@ func TestPortInUse(t *testing.T) {
 	if _, err := newServer(t.Context(), &cfg, "v0", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "OPENVIDU_RECORDING_PATH") {
 		t.Errorf("second server on the same recordings: %v", err)
 	}
-	cfg.RecordingPath, cfg.KMSListen = t.TempDir(), r.s.kms.Addr().String()
+	cfg.RecordingPath, cfg.KMSListen = t.TempDir(), r.s.kms[0].Addr().String()
 	if _, err := newServer(t.Context(), &cfg, "v0", slog.New(slog.DiscardHandler)); err == nil || !strings.Contains(err.Error(), "Kurento port") {
 		t.Errorf("second Kurento port: %v", err)
 	}
@@ -198,7 +198,7 @@ func TestOptionsSwitchThingsOff(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if resp.StatusCode != 404 || r.s.kms != nil || r.s.recordings != nil {
+	if resp.StatusCode != 404 || len(r.s.kms) != 0 || r.s.recordings != nil {
 		t.Errorf("demo %d, kms %v, recordings %v; want all off", resp.StatusCode, r.s.kms, r.s.recordings)
 	}
 	http.DefaultClient.CloseIdleConnections()

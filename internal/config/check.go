@@ -30,7 +30,9 @@ func (c *Config) check() error {
 	kmsWarnings, kmsErr := c.Kurento.check()
 	c.warn(kmsWarnings...)
 	c.deriveAnnounced()
-	return errors.Join(
+	endpointWarnings, endpointErr := c.Endpoints.check(&c.AnnouncedIP)
+	c.warn(endpointWarnings...)
+	return errors.Join(endpointErr,
 		c.checkDomain(), c.checkSecret(), kmsErr,
 		checkPort("HTTPS_PORT", c.HTTPSPort), checkPort("GOVIDU_MEDIA_PORT", c.MediaPort), checkPort("GOVIDU_STUN_PORT", c.STUNPort),
 		checkBandwidth("RECV", c.MinRecvBandwidth, c.MaxRecvBandwidth),
@@ -81,25 +83,6 @@ func isPrivate(host string) bool {
 	}
 	host = strings.ToLower(strings.TrimSuffix(host, "."))
 	return host == "localhost" || strings.HasSuffix(host, ".localhost") || strings.HasSuffix(host, ".local")
-}
-
-func (k Kurento) check() (warnings []string, err error) {
-	if k.KMSListen == "none" {
-		return nil, nil
-	}
-	host, _, err := net.SplitHostPort(k.KMSListen)
-	if err != nil {
-		return nil, fmt.Errorf("GOVIDU_KMS_LISTEN %q must be ADDRESS:PORT or none", k.KMSListen)
-	}
-	ip, err := netip.ParseAddr(host)
-	loopback := host == "localhost" || err == nil && ip.Unmap().IsLoopback()
-	if loopback || k.KMSToken.Len() > 0 {
-		return nil, nil
-	}
-	if !k.KMSOpen {
-		return nil, fmt.Errorf("GOVIDU_KMS_LISTEN %q is reachable from other hosts: set GOVIDU_KMS_TOKEN, or --kms-open to serve everybody", k.KMSListen)
-	}
-	return []string{fmt.Sprintf("the Kurento port %s serves everybody who reaches it, without a token", k.KMSListen)}, nil
 }
 
 // deriveAnnounced takes a domain that is an address as the announced one.

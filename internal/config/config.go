@@ -14,6 +14,7 @@ type Config struct {
 	Access    `group:"Who may do what"`
 	Media     `group:"Media"`
 	Kurento   `group:"Kurento protocol"`
+	Endpoints `group:"Kurento endpoints"`
 	Video     `group:"Video streams"`
 	Recording `group:"Recording"`
 	Sessions  `group:"Sessions"`
@@ -49,13 +50,6 @@ type Media struct {
 	MediaPort   int      `var:"GOVIDU_MEDIA_PORT" default:"${media_port}" placeholder:"PORT" help:"UDP and TCP port of all media; 0 picks a free one."`
 	AnnouncedIP []string `name:"announced-ip" var:"GOVIDU_ANNOUNCED_IP" placeholder:"IP" help:"Public addresses of this machine, when it is behind NAT. Taken from the domain if that is an address."`
 	FileRoots   []string `var:"GOVIDU_FILE_ROOTS" default:"${file_roots}" placeholder:"DIR" help:"Folders that file:// URIs may point into, besides the recordings folder. A folder that does not exist is skipped."`
-}
-
-// Kurento is the control port for Kurento applications.
-type Kurento struct {
-	KMSListen string        `name:"kms-listen" var:"GOVIDU_KMS_LISTEN" default:"127.0.0.1:8888" placeholder:"ADDR" help:"Address of ws://ADDR/kurento; port 0 picks a free one, none switches it off. Beyond loopback a token is required."`
-	KMSToken  secret.Secret `name:"kms-token" var:"GOVIDU_KMS_TOKEN" placeholder:"TOKEN" help:"Token that Kurento clients must show, as Authorization: Bearer or as ?access_token= in the URL."`
-	KMSOpen   bool          `name:"kms-open" var:"GOVIDU_KMS_OPEN" help:"Serve Kurento clients beyond loopback with no token at all. Whoever reaches the port controls the server."`
 }
 
 // Video is about what travels in streams.
@@ -119,6 +113,8 @@ func modeDefaults(dev, container bool, home string) map[string]string {
 type KMS struct {
 	Media     `group:"Media"`
 	Kurento   `group:"Kurento protocol"`
+	KMSConfig string `name:"kms-config" var:"GOVIDU_KMS_CONFIG" placeholder:"PATH" group:"Kurento protocol" help:"A kurento.conf.json: its port, path, address, secure.port, secure.certificate, exceptionLimit, garbageCollectorPeriod and disableRequestCache are read, after flags and environment."`
+	Endpoints `group:"Kurento endpoints"`
 	LogLevel  string `var:"GOVIDU_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" group:"Operation" help:"debug, info, warn or error. debug shows protocol messages."`
 	LogFormat string `var:"GOVIDU_LOG_FORMAT" default:"text" enum:"text,json" group:"Operation" help:"text or json, on standard error."`
 	Pprof     string `var:"GOVIDU_PPROF" placeholder:"ADDR" group:"Operation" help:"Serve Go profiles on this loopback address, such as 127.0.0.1:6060."`

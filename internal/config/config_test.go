@@ -204,6 +204,92 @@ func TestKMS(t *testing.T) {
 	}
 }
 
+// TestKurentoVariables: the names of Kurento's container image.
+func TestKurentoVariables(t *testing.T) {
+	c, err := LoadKMS(Input{Environ: []string{
+		"KMS_MIN_PORT=50000", "KMS_MAX_PORT=50100", "KMS_MTU=1300", "KMS_EXTERNAL_IPV4=203.0.113.9", "KMS_EXTERNAL_IPV6=auto",
+		"KMS_ICE_TCP=0", "KMS_NETWORK_INTERFACES=eth0,eth1", "KMS_STUN_IP=198.51.100.1", "KMS_STUN_PORT=3479",
+		"KMS_TURN_URL=u:p@198.51.100.2:3478?transport=udp", "KMS_SOMETHING=1",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Endpoints{
+		RTPMinPort: 50000, RTPMaxPort: 50100, RTPMTU: 1300, ExternalIPv4: "203.0.113.9", NetworkInterfaces: "eth0,eth1",
+		EndpointSTUN: "198.51.100.1", EndpointSTUNPort: 3479, EndpointTURN: c.EndpointTURN,
+	}
+	if !reflect.DeepEqual(c.Endpoints, want) || !c.EndpointTURN.Equal("u:p@198.51.100.2:3478?transport=udp") {
+		t.Errorf("%+v", c.Endpoints)
+	}
+	if !slices.Equal(c.AnnouncedIP, []string{"203.0.113.9"}) {
+		t.Errorf("announced %v", c.AnnouncedIP)
+	}
+	if w := strings.Join(c.Warnings(), "\n"); !strings.Contains(w, "auto has no effect") || !strings.Contains(w, "KMS_SOMETHING is not") {
+		t.Errorf("warnings: %s", w)
+	}
+	for _, bad := range []string{"KMS_MIN_PORT=70000", "KMS_MTU=9000", "KMS_EXTERNAL_IPV4=here", "KMS_MAX_PORT=80"} {
+		if _, err := LoadKMS(Input{Environ: []string{bad}}); err == nil || !strings.Contains(err.Error(), "KMS_M") && !strings.Contains(err.Error(), "KMS_EXT") {
+			t.Errorf("%s: %v", bad, err)
+		}
+	}
+}
+
+// TestKurentoConf: kurento.conf.json stands behind flags and environment, and its
+// port does not leave loopback without an address.
+func TestKurentoConf(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "kurento.conf.json")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(`{"mediaServer":{"resources":{
+		//  "killLimit": 0.7,
+		"exceptionLimit": "0.5", "garbageCollectorPeriod": 60, "disableRequestCache": true},
+		"net":{"websocket":{"port":9888,"path":"media","secure":{"port":9433,"certificate":"c.pem"},"threads":10}}}}`)
+	c, err := LoadKMS(Input{Args: []string{"--kms-config", file}, Environ: []string{"GOVIDU_KMS_PATH=mine"}})
+	if err != nil || c.KMSListen != "127.0.0.1:9888" || c.KMSPath != "mine" || c.KMSTLSListen != "127.0.0.1:9433" || c.KMSCertificate != "c.pem" ||
+		c.KMSExceptionLimit != 0.5 || c.SessionPeriod() != time.Minute || !c.KMSNoRequestCache {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	for text, want := range map[string]string{
+		`{"mediaServer":{"net":{"websocket":{"port":8888,"address":"0.0.0.0"}}}}`:                           "GOVIDU_KMS_TOKEN",
+		`{"mediaServer":{"net":{"websocket":{"secure":{"port":1,"certificate":"c","password":"secret"}}}}}`: "encrypted",
+		`{"mediaServer":`: "GOVIDU_KMS_CONFIG",
+	} {
+		write(text)
+		if _, err := LoadKMS(Input{Environ: []string{"GOVIDU_KMS_CONFIG=" + file}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", text, err, want)
+		}
+	}
+	if _, err := LoadKMS(Input{Environ: []string{"GOVIDU_KMS_CONFIG=" + file + ".none"}}); err == nil {
+		t.Error("a missing file was accepted")
+	}
+}
+
+// TestKurentoBeyondLoopback: each address needs its own lock.
+func TestKurentoBeyondLoopback(t *testing.T) {
+	for _, c := range []struct{ args, want string }{
+		{"--kms-listen=0.0.0.0:1", "GOVIDU_KMS_LISTEN"},
+		{"--kms-listen=0.0.0.0:1 --kms-certificate=c --kms-client-ca=ca", "GOVIDU_KMS_LISTEN"},
+		{"--kms-listen=none --kms-certificate=c --kms-tls-listen=0.0.0.0:1", "GOVIDU_KMS_TLS_LISTEN"},
+		{"--kms-client-ca=ca", "GOVIDU_KMS_CERTIFICATE"},
+		{"--kms-session-period=0", "above 0"}, {"--kms-exception-limit=0", "above 0"},
+		{"--kms-certificate=c --kms-tls-listen=x", "ADDRESS:PORT"},
+		{"--kms-listen=none --kms-certificate=c --kms-client-ca=ca --kms-tls-listen=0.0.0.0:1", ""},
+		{"--kms-listen=0.0.0.0:1 --kms-token=t --kms-certificate=c", ""},
+	} {
+		_, err := LoadKMS(Input{Args: strings.Fields(c.args)})
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.args, err, c.want)
+		}
+	}
+	c, err := LoadKMS(Input{Args: []string{"--kms-certificate=c"}})
+	if err != nil || c.KMSTLSListen != "127.0.0.1:8433" {
+		t.Errorf("%v, %v", c.KMSTLSListen, err)
+	}
+}
+
 func TestPublicURL(t *testing.T) {
 	for _, c := range []struct {
 		a    Address

@@ -30,7 +30,7 @@ var needless = map[string]bool{
 
 // unknown gives a sentence for each setting that has no effect.
 func (v variables) unknown() []string {
-	known := names(reflect.TypeFor[Config](), map[string]bool{})
+	known := names(reflect.TypeFor[KMS](), names(reflect.TypeFor[Config](), map[string]bool{}))
 	var out []string
 	for _, m := range []map[string]string{v.env, v.file} {
 		for name, value := range m {
@@ -38,7 +38,7 @@ func (v variables) unknown() []string {
 			case value == "" || value == "false" || value == "[]" || known[name] || needless[name]:
 			case why != "":
 				out = append(out, name+" has no effect: "+why)
-			case strings.HasPrefix(name, "OPENVIDU_"), strings.HasPrefix(name, "GOVIDU_"):
+			case strings.HasPrefix(name, "OPENVIDU_"), strings.HasPrefix(name, "GOVIDU_"), strings.HasPrefix(name, "KMS_"):
 				out = append(out, name+" is not a setting of this version; --help lists them")
 			}
 		}

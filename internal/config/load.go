@@ -97,19 +97,45 @@ Examples:
 
   For another host, with a token:
     GOVIDU_KMS_TOKEN=... kms --kms-listen 0.0.0.0:8888 --announced-ip 203.0.113.7
-    (clients then use ws://203.0.113.7:8888/kurento?access_token=...)`
+    (clients then use ws://203.0.113.7:8888/kurento?access_token=...)
+
+  Encrypted, for clients that a CA of yours has certified (wss on port 8433):
+    kms --kms-listen none --kms-tls-listen 0.0.0.0:8433 --kms-certificate server.pem --kms-client-ca clients.pem
+
+The variables of Kurento's container image (KMS_MIN_PORT, KMS_STUN_IP, ...) and a kurento.conf.json (--kms-config) are read, too.`
 
 // LoadKMS reads and checks the settings of kms: flags, environment, defaults.
 func LoadKMS(in Input) (*KMS, error) {
 	c := &KMS{}
 	vars := variables{env: environment(in.Environ)}
+	if path := setting(in, vars, "kms-config", "GOVIDU_KMS_CONFIG"); path != "" {
+		var err error
+		if vars.file, err = readConf(path); err != nil {
+			return nil, err
+		}
+	}
 	if err := parse(in, "kms", kmsHelp, c, &c.report, vars, kmsDefaults()); err != nil {
 		return nil, err
 	}
 	c.warn(vars.unknown()...)
 	warning, err := c.Kurento.check()
 	c.warn(warning...)
-	return c, errors.Join(err, checkPort("--media-port", c.MediaPort))
+	warning, endpointErr := c.Endpoints.check(&c.AnnouncedIP)
+	c.warn(warning...)
+	return c, errors.Join(err, endpointErr, checkPort("--media-port", c.MediaPort), checkAnnounced(c.AnnouncedIP))
+}
+
+// setting looks for one setting that names a file of others, before all are read.
+func setting(in Input, vars variables, flag, name string) string {
+	value, _, _ := vars.lookup(name)
+	for i, a := range in.Args {
+		if s, ok := strings.CutPrefix(a, "--"+flag+"="); ok {
+			value = s
+		} else if a == "--"+flag && i+1 < len(in.Args) {
+			value = in.Args[i+1]
+		}
+	}
+	return value
 }
 
 // parse fills target. kong reads flags; the resolver adds environment and file.

@@ -25,7 +25,7 @@ characters draws a warning. At the start the server logs the settings that are n
 `)
 	prod, dev := modeDefaults(false, false, "~"), modeDefaults(true, false, "~")
 	writeGroups(&b, reflect.TypeFor[Config](), prod, dev)
-	b.WriteString("\n# Settings of `kms`\n\nThe media node alone reads flags and environment, no file.\n")
+	b.WriteString("\n# Settings of `kms`\n\nThe media node alone reads flags, the environment and a `kurento.conf.json` (`--kms-config`), in this\norder of authority, and no `.env` file.\n")
 	writeGroups(&b, reflect.TypeFor[KMS](), kmsDefaults(), nil)
 	return b.String()
 }

@@ -56,4 +56,6 @@ func Listen(cfg config.Kurento, handler http.Handler, log *slog.Logger) (out []C
 }
 
 // URL is where clients connect.
-func (p ControlPort) URL(path string) string { return p.scheme + "://" + p.Addr().String() + "/" + path }
+func (p ControlPort) URL(path string) string {
+	return p.scheme + "://" + p.Addr().String() + "/" + path
+}
