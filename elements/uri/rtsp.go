@@ -186,7 +186,9 @@ func (m *rtspMedium) Position(context.Context) (int64, error) {
 }
 
 // Info implements medium.
-func (m *rtspMedium) Info() VideoInfo { return VideoInfo{Duration: -1, SeekableInit: 0, SeekableEnd: -1} }
+func (m *rtspMedium) Info() VideoInfo {
+	return VideoInfo{Duration: -1, SeekableInit: 0, SeekableEnd: -1}
+}
 
 // Dot implements medium.
 func (m *rtspMedium) Dot(context.Context) (string, error) {
