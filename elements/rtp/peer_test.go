@@ -37,6 +37,8 @@ func newPeer(t testing.TB, address string) *peer {
 	return p
 }
 
+func addrPort(n int) netip.AddrPort { return netip.AddrPortFrom(loopback, uint16(n)) }
+
 func port(c *net.UDPConn) int { return c.LocalAddr().(*net.UDPAddr).Port }
 
 // offer is a description of the peer with one section.
