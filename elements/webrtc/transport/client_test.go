@@ -96,9 +96,16 @@ type client struct {
 
 func newClient(t testing.TB, e *Engine, o webrtctest.Options) *client {
 	t.Helper()
+	return newClientOf(t, e, o, PeerConfig{})
+}
+
+// newClientOf is newClient for a Peer with other properties.
+func newClientOf(t testing.TB, e *Engine, o webrtctest.Options, cfg PeerConfig) *client {
+	t.Helper()
 	c := &client{Browser: webrtctest.New(t, o), heard: &heard{}}
 	var err error
-	c.peer, err = e.NewPeer(PeerConfig{Epoch: time.Now(), Log: testLog(), Handler: c.handler()})
+	cfg.Epoch, cfg.Log, cfg.Handler = time.Now(), testLog(), c.handler()
+	c.peer, err = e.NewPeer(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -266,7 +266,7 @@ func (s *Sender) send(p *pipeline.Packet, at time.Time, seq uint16, ts uint32) {
 // (RFC 6184 §8.2.2), then one whose decoders play it, then any: decoders play
 // more than their peers negotiate, and the alternative is no picture.
 func (s *Sender) choose(f *pipeline.Format) *sendCodec {
-	var fits, any *sendCodec
+	var fits, other *sendCodec
 	profile := h264Profile(f.Fmtp)
 	for i := range s.codecs {
 		c := &s.codecs[i]
@@ -279,14 +279,14 @@ func (s *Sender) choose(f *pipeline.Format) *sendCodec {
 		if fits == nil && compatible(profile, c.profile) {
 			fits = c
 		}
-		if any == nil {
-			any = c
+		if other == nil {
+			other = c
 		}
 	}
 	if fits != nil {
 		return fits
 	}
-	return any
+	return other
 }
 
 // h264Profile is the first two bytes of profile-level-id, lower case.

@@ -60,6 +60,7 @@ type Browser struct {
 	n        uint32
 	vseq     uint16
 	aseq     uint16
+	channels []*Channel
 	readers  sync.WaitGroup
 	closeOne sync.Once
 }
@@ -100,6 +101,7 @@ func New(t testing.TB, o Options) *Browser {
 	must(t, err)
 	b.PC = pc
 	pc.OnTrack(b.track)
+	pc.OnDataChannel(func(dc *webrtc.DataChannel) { b.keep(dc) })
 	t.Cleanup(b.Close)
 	return b
 }
