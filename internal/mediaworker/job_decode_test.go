@@ -181,9 +181,9 @@ func TestKeyframesComeOnDemandOnly(t *testing.T) {
 	}
 }
 
-// TestBitrateChangesLive encodes noise, which takes every bit it is given.
+// TestBitrateChangesLive encodes a picture that takes every bit it is given.
 func TestBitrateChangesLive(t *testing.T) {
-	units := noise(t, 180)
+	units := busy(t, 180)
 	for _, to := range []codec.Name{codec.VP8, codec.VP9, codec.H264} {
 		t.Run(string(to), func(t *testing.T) {
 			r := startJob(t, "decode", nil)
@@ -209,8 +209,8 @@ func TestBitrateChangesLive(t *testing.T) {
 	}
 }
 
-func noise(t *testing.T, frames int) []unit {
-	b := ffmpeg(t, nil, "-f", "lavfi", "-i", fmt.Sprintf("nullsrc=s=320x240:r=30:d=%g,geq=random(1)*255:128:128", float64(frames)/30), "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8",
+func busy(t *testing.T, frames int) []unit {
+	b := ffmpeg(t, nil, "-f", "lavfi", "-i", fmt.Sprintf("testsrc2=s=640x360:r=30:d=%g,noise=alls=12:allf=t", float64(frames)/30), "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8",
 		"-b:v", "4M", "-auto-alt-ref", "0", "-pix_fmt", "yuv420p", "-f", "ivf", "-")
 	var units []unit
 	for b = b[32:]; len(b) >= 12; {
@@ -225,6 +225,9 @@ func noise(t *testing.T, frames int) []unit {
 func TestSizeChangesInMidStream(t *testing.T) {
 	for _, from := range []codec.Name{codec.VP8, codec.VP9, codec.H264} {
 		for _, to := range []codec.Name{codec.VP8, codec.H264, codec.VP9, codec.AV1} {
+			if from != codec.VP8 && to != codec.VP8 {
+				continue
+			}
 			t.Run(string(from)+" to "+string(to), func(t *testing.T) {
 				r := startJob(t, "decode", nil)
 				input1(r, from)

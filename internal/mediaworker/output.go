@@ -36,6 +36,7 @@ type line struct {
 	base   time.Duration
 	again  func() // ask for a keyframe; nil for sound
 	dead   atomic.Bool
+	begun  atomic.Bool // a frame has been sent since the last keyframe was asked for
 
 	frame   uint32
 	lost    bool
@@ -83,7 +84,12 @@ func (o *output) attach(p *port) error {
 		return err
 	}
 	enc := bin.Find("enc")
+	old := o.line
 	o.line = &line{w: w, stream: o.stream, video: o.media.Kind == "video", base: w.pipe.Base()}
+	if old != nil {
+		// The numbers go on: what comes is no loss, only another encoder.
+		o.line.frame, o.line.lost = old.frame, old.lost
+	}
 	if o.line.video {
 		// The streaming thread must not send events into its own encoder.
 		o.line.again = func() { w.post(o.forceKey) }
@@ -126,7 +132,7 @@ func (o *output) detach() {
 		_ = o.bin.SetState(gst.Null)
 		o.w.pipe.Remove(o.bin)
 	}
-	o.pad, o.bin, o.enc, o.from, o.line = nil, nil, nil, nil, nil
+	o.pad, o.bin, o.enc, o.from = nil, nil, nil, nil
 }
 
 func (o *output) close() {
@@ -136,8 +142,19 @@ func (o *output) close() {
 
 // forceKey makes the next picture a keyframe.
 func (o *output) forceKey() {
-	if o.enc != nil && o.media.Kind == "video" {
+	if o.enc == nil || o.media.Kind != "video" {
+		return
+	}
+	if !o.how.deaf {
 		o.enc.Pad("src").ForceKeyUnit()
+		return
+	}
+	if o.line.begun.Swap(false) {
+		at := o.from
+		o.detach()
+		if err := o.attach(at); err != nil {
+			o.w.fail(wire.ErrorData{Type: "STREAM_ERROR_ENCODE", Code: int(kerr.UnexpectedError), Text: err.Error()})
+		}
 	}
 }
 
@@ -154,6 +171,7 @@ func (o *output) setBitrate(bps int) error {
 // send puts a frame on the socket, or drops it and everything up to the next
 // keyframe when there is no room.
 func (l *line) send(data []byte, pts time.Duration, key bool) {
+	l.begun.Store(true)
 	if l.dead.Load() || len(data) == 0 || len(data) > wire.MaxFrame {
 		return
 	}
