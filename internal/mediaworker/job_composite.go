@@ -87,8 +87,8 @@ func newComposite(w *worker, params json.RawMessage) (job, error) {
 // other one comes; it is transparent and costs nothing.
 func (c *composite) paint() error {
 	var err error
-	c.mixer, err = c.w.addElement("compositor", "force-live", "true", "ignore-inactive-pads", "true", "background", "black", "max-threads", "1",
-		"latency", strconv.Itoa(int(pictureSlack)), "min-upstream-latency", strconv.Itoa(int(pictureLatency)))
+	c.mixer, err = c.w.addBorn("compositor", fmt.Sprintf("force-live=true ignore-inactive-pads=true background=black max-threads=1 "+
+		"latency=%d min-upstream-latency=%d", pictureSlack, pictureLatency))
 	if err != nil {
 		return err
 	}
@@ -98,7 +98,7 @@ func (c *composite) paint() error {
 	if err := c.mixer.Link(c.filter); err != nil {
 		return err
 	}
-	c.black, err = c.w.addBin("videotestsrc is-live=true pattern=black ! video/x-raw,format=I420,width=16,height=16,framerate=2/1")
+	c.black, err = c.w.addBin("videotestsrc is-live=true pattern=black ! capsfilter caps=video/x-raw,format=I420,width=16,height=16,framerate=2/1")
 	if err != nil {
 		return err
 	}

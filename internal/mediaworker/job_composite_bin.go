@@ -34,6 +34,22 @@ func (w *worker) addElement(factory string, properties ...string) (*gst.Element,
 	return e, w.pipe.Add(e)
 }
 
+// addBorn is addElement for properties that must be there when it is made; they
+// are in the language of gst-launch-1.0. Owner.
+func (w *worker) addBorn(factory, properties string) (*gst.Element, error) {
+	bin, err := gst.ParseBin(factory+" name=born "+properties, false)
+	if err != nil {
+		return nil, err
+	}
+	e := bin.Find("born")
+	bin.Remove(e)
+	w.serial++
+	if err := e.Set("name", fmt.Sprintf("%s-%d", factory, w.serial)); err != nil {
+		return nil, err
+	}
+	return e, w.pipe.Add(e)
+}
+
 // dropBin takes what addBin or addElement made out again. Owner.
 func (w *worker) dropBin(e *gst.Element) {
 	e.LockState(true)
