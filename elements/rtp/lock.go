@@ -18,6 +18,9 @@ const comediaWindow = 2 * time.Second
 // With SRTP the window is open until then, because only the holder of the key
 // passes; without, the description counts after the window.
 type sourceLock struct {
+	// self is the address that peers are told; set before use.
+	self netip.Addr
+
 	mu      sync.Mutex // leaf
 	open    bool       // negotiated
 	hold    bool       // the peer takes nothing (address 0.0.0.0)
@@ -69,7 +72,9 @@ func (l *sourceLock) allows(from netip.AddrPort, control bool, now time.Time) bo
 	case l.learning(now):
 		return !control // only media shows who the source is
 	}
-	return from.Addr() == l.addr
+	// A peer on this host that calls itself loopback may still come from the
+	// address it was told to send to: the kernel chooses so.
+	return from.Addr() == l.addr || l.addr.IsLoopback() && from.Addr() == l.self
 }
 
 // heard notes the source of a datagram that was found good; it tells whether

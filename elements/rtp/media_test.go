@@ -304,6 +304,12 @@ func TestSourceLock(t *testing.T) {
 		t.Errorf("reports go to %v, %v", to, ok)
 	}
 
+	l = sourceLock{self: netip.MustParseAddr("10.0.0.9")}
+	l.settle(&remote{rtp: at("127.0.0.1:5000")}, false, start)
+	if !l.allows(at("10.0.0.9:7"), false, start) || l.allows(at("127.0.0.2:5000"), false, start) || l.allows(at("10.0.0.8:5000"), false, start) {
+		t.Error("a peer on this host is more or less than this host")
+	}
+
 	l = sourceLock{}
 	l.settle(comedia, false, start)
 	if _, ok := l.target(false, start); ok || l.settled(start) {

@@ -49,7 +49,7 @@ func (e *Endpoint) GenerateOffer(_ context.Context, p elements.GenerateOfferPara
 		if !wanted[kind] {
 			continue
 		}
-		l, err := e.newLeg(kind, where.bind)
+		l, err := e.newLeg(kind, where)
 		if err != nil {
 			closeLegs(legs)
 			return "", fmt.Errorf("make offer: %w: %w", kerr.SDPGenerateOfferError, err)
@@ -119,7 +119,7 @@ func (e *Endpoint) ProcessOffer(_ context.Context, p elements.ProcessOfferParams
 			text.WriteString(refusedSection(s))
 			continue
 		}
-		l, err := e.newLeg(r.kind, where.bind)
+		l, err := e.newLeg(r.kind, where)
 		if err == nil {
 			legs = append(legs, l)
 			var a agreement
@@ -238,12 +238,14 @@ func (e *Endpoint) may(want stage) error {
 }
 
 // newLeg binds the ports of one section.
-func (e *Endpoint) newLeg(kind pipeline.Kind, addr netip.Addr) (*leg, error) {
-	p, err := bindPorts(addr, e.deps.MinPort, e.deps.MaxPort)
+func (e *Endpoint) newLeg(kind pipeline.Kind, at place) (*leg, error) {
+	p, err := bindPorts(at.bind, e.deps.MinPort, e.deps.MaxPort)
 	if err != nil {
 		return nil, err
 	}
-	return &leg{e: e, kind: kind, ports: p, in: e.receivers[kind], out: e.senders[kind]}, nil
+	return &leg{
+		e: e, kind: kind, ports: p, in: e.receivers[kind], out: e.senders[kind], lock: sourceLock{self: at.told},
+	}, nil
 }
 
 func closeLegs(legs []*leg) {

@@ -115,11 +115,10 @@ func TestKeyLimit(t *testing.T) {
 	s.out.Lock()
 	s.out.rtp.used = s.out.rtp.limit
 	s.out.Unlock()
-	sent := stat[elements.RTCOutboundRTPStreamStats](t, w, a).PacketsSent
 	from.Send(pipeline.Audio, 5)
 	for _, row := range a.stats(t.Context(), pipeline.Audio) {
 		if o, ok := row.(elements.RTCOutboundRTPStreamStats); ok && o.PacketsSent != 8 {
-			t.Errorf("%d packets sent with a key at its end (before: %d)", o.PacketsSent, sent)
+			t.Errorf("%d packets sent, some with a key at its end", o.PacketsSent)
 		}
 	}
 	if got := w.Events(a, "OnKeySoftLimit"); len(got) != 1 {
