@@ -132,9 +132,6 @@ type decoding struct {
 // Made implements pipeline.Maker.
 func (d *decoding) Made() pipeline.Format { return d.made }
 
-// End implements pipeline.Ender.
-func (d *decoding) End() { d.out.End() }
-
 // Close ends the conversion. It does not wait for the process, since it may be
 // called on a goroutine that media waits for; Pool.Close does.
 func (d *decoding) Close() error {

@@ -172,9 +172,8 @@ func (x *taker) Feedback(f pipeline.Feedback) {
 	case pipeline.WishKeyFrame:
 		x.e.askKey()
 	case pipeline.WishBitrate:
-		if x.e.rate.receive(x, f.BitrateBps, x.out.Encoding()) {
-			x.e.sendRate()
-		}
+		x.e.rate.receive(x, f.BitrateBps, x.out.Encoding())
+		x.e.sendRate()
 	}
 }
 
@@ -200,7 +199,7 @@ func (e *encoding) askKey() {
 }
 
 func (e *encoding) sendRate() {
-	if bps := e.rate.target(); bps > 0 {
+	if bps, news := e.rate.news(); news {
 		e.send(wire.MethodBitrate, wire.BitrateParams{Stream: e.stream, Bitrate: bps})
 	}
 }
@@ -220,7 +219,7 @@ type rate struct {
 	mu    sync.Mutex
 	wants map[*taker]pipeline.Encoding
 	takes map[*taker]int
-	last  int
+	told  int
 }
 
 func (r *rate) want(x *taker, e pipeline.Encoding) {
@@ -239,24 +238,34 @@ func (r *rate) forget(x *taker) {
 	delete(r.takes, x)
 }
 
-// receive notes what a taker's receivers can take and tells whether the encoder
-// has to hear of it.
-func (r *rate) receive(x *taker, bps int, e pipeline.Encoding) bool {
+// receive notes what a taker's receivers can take, in bps, and its element wants.
+func (r *rate) receive(x *taker, bps int, e pipeline.Encoding) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, ok := r.wants[x]; !ok || bps <= 0 {
-		return false
+	if _, ok := r.wants[x]; ok && bps > 0 {
+		r.wants[x], r.takes[x] = e, bps
 	}
-	r.wants[x], r.takes[x] = e, bps
-	last := r.last
-	return r.least() != last
 }
 
-// target is the encoder's bitrate in bps; 0 leaves it to the worker.
+// target is the encoder's bitrate in bps, which it is told now; 0 leaves it to
+// the worker.
 func (r *rate) target() int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.least()
+	r.told = r.least()
+	return r.told
+}
+
+// news is the bitrate when it is another than the encoder was told.
+func (r *rate) news() (bps int, news bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	bps = r.least()
+	if bps == 0 || bps == r.told {
+		return bps, false
+	}
+	r.told = bps
+	return bps, true
 }
 
 // least works out the target. The caller holds r.mu.
@@ -278,6 +287,5 @@ func (r *rate) least() int {
 			best = bps
 		}
 	}
-	r.last = best
 	return best
 }

@@ -100,13 +100,17 @@ func (f *forker) exec(path string, log *slog.Logger) (*Process, error) {
 		WaitDelay:   time.Second,
 		SysProcAttr: &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL},
 	}
+	said.mu.Lock() // its first line waits for the process's number
 	f.do(func() { err = cmd.Start() })
+	if err == nil {
+		said.log = log.With("pid", cmd.Process.Pid)
+	}
+	said.mu.Unlock()
 	if err != nil {
 		media.Close()
 		control.Close()
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
-	said.log = log.With("pid", cmd.Process.Pid)
 	c := &child{cmd: cmd, pid: cmd.Process.Pid}
 	return &Process{Media: media, Control: control, PID: c.pid, Wait: c.wait, Kill: c.kill, Last: said.Last}, nil
 }

@@ -184,15 +184,16 @@ func TestRate(t *testing.T) {
 		news bool
 		want int
 	}{{x, 2_000_000, true, 900_000}, {x, 3_000_000, false, 900_000}, {y, 300_000, true, 300_000}, {y, 10_000, true, 100_000}, {y, 0, false, 100_000}} {
-		if news := r.receive(row.x, row.bps, e); news != row.news || r.target() != row.want {
-			t.Errorf("after %d: news %v, target %d; want %v, %d", row.bps, news, r.target(), row.news, row.want)
+		r.receive(row.x, row.bps, e)
+		if got, news := r.news(); news != row.news || got != row.want {
+			t.Errorf("after %d: news %v, target %d; want %v, %d", row.bps, news, got, row.news, row.want)
 		}
 	}
 	r.forget(y)
 	if got := r.target(); got != 900_000 {
 		t.Errorf("target %d after the slow one left", got)
 	}
-	if r.receive(y, 5, e) {
+	if r.receive(y, 5, e); r.target() != 900_000 {
 		t.Error("one that left is heard")
 	}
 }
