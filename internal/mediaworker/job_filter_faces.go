@@ -31,7 +31,7 @@ type facesEffect struct {
 	gate    *gst.Element
 	small   *gst.Pad // what the detector gets
 	tap     *gst.Tap // its size
-	current *picture
+	current *drawing
 	faces   faces
 	none    bool // nothing is drawn
 }
@@ -86,8 +86,8 @@ func (e *facesEffect) call(method string, raw json.RawMessage) (any, error) {
 	e.current = nil
 	var err error
 	if len(p.Image) > 0 {
-		var pic picture
-		if pic, err = p.picture(); err == nil {
+		var pic drawing
+		if pic, err = p.load(); err == nil {
 			e.current = &pic
 		}
 	}

@@ -34,16 +34,16 @@ type pictureParams struct {
 	Center bool    `json:"center"`
 }
 
-// picture is a placed picture.
-type picture struct {
+// drawing is a placed picture.
+type drawing struct {
 	order int
 	place gst.Place
 }
 
-func (p pictureParams) picture() (picture, error) {
+func (p pictureParams) load() (drawing, error) {
 	m, _, err := image.Decode(bytes.NewReader(p.Image))
 	if err != nil {
-		return picture{}, kerr.New(kerr.MarshallError, "Image cannot be read: %v", err)
+		return drawing{}, kerr.New(kerr.MarshallError, "Image cannot be read: %v", err)
 	}
 	flat, ok := m.(*image.NRGBA)
 	if !ok || flat.Rect.Min != (image.Point{}) {
@@ -52,15 +52,15 @@ func (p pictureParams) picture() (picture, error) {
 	}
 	pic := gst.NewPicture(flat)
 	if pic == nil {
-		return picture{}, kerr.New(kerr.MarshallError, "Image is empty")
+		return drawing{}, kerr.New(kerr.MarshallError, "Image is empty")
 	}
-	return picture{p.Order, gst.Place{Picture: pic, X: p.X, Y: p.Y, W: p.Width, H: p.Height, KeepAspect: p.Keep, Center: p.Center}}, nil
+	return drawing{p.Order, gst.Place{Picture: pic, X: p.X, Y: p.Y, W: p.Width, H: p.Height, KeepAspect: p.Keep, Center: p.Center}}, nil
 }
 
 // imagesEffect draws pictures at fixed places.
 type imagesEffect struct {
 	painter *gst.Painter
-	slots   map[int]picture
+	slots   map[int]drawing
 }
 
 func newImagesEffect(j *filterJob) (effect, error) {
@@ -69,7 +69,7 @@ func newImagesEffect(j *filterJob) (effect, error) {
 		return nil, err
 	}
 	j.entry = j.out.sink
-	return &imagesEffect{j.out.sink.Paint(), map[int]picture{}}, nil
+	return &imagesEffect{j.out.sink.Paint(), map[int]drawing{}}, nil
 }
 
 func (e *imagesEffect) call(method string, raw json.RawMessage) (any, error) {
@@ -85,14 +85,14 @@ func (e *imagesEffect) call(method string, raw json.RawMessage) (any, error) {
 	}
 	delete(e.slots, p.Slot)
 	if len(p.Image) > 0 {
-		pic, err := p.picture()
+		pic, err := p.load()
 		if err != nil {
 			return nil, err
 		}
 		e.slots[p.Slot] = pic
 	}
 	var places []gst.Place
-	for _, pic := range slices.SortedFunc(maps.Values(e.slots), func(a, b picture) int { return cmp.Compare(a.order, b.order) }) {
+	for _, pic := range slices.SortedFunc(maps.Values(e.slots), func(a, b drawing) int { return cmp.Compare(a.order, b.order) }) {
 		places = append(places, pic.place)
 	}
 	e.painter.Set(places)
