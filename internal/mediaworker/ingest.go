@@ -47,7 +47,7 @@ type feed struct {
 	order bool // of decoding, with B-frames
 	src   *gst.Element
 	base  time.Duration
-	asked *atomic.Int64 // monotonic ns
+	ask   func() // ask for a keyframe, from any thread
 
 	// Of the media reader.
 	asm     assembler
@@ -138,13 +138,14 @@ func (in *input) build() error {
 	}
 	name := codec.Parse(m.Codec)
 	in.feed = &feed{w: w, name: in.params.Name, video: m.Kind == "video", opus: name == codec.Opus, order: m.Reordered, src: src, base: w.pipe.Base(),
-		asked: &atomic.Int64{}, waiting: m.Kind == "video", last: gst.Never, step: time.Second / 30}
-	f := in.feed
+		ask: w.asker(in.params.Name), waiting: m.Kind == "video", last: gst.Never, step: time.Second / 30}
+	// Only this is kept by the pad: with the feed it would keep its own element.
+	ask := in.feed.ask
 	src.Pad("src").Watch(gst.Up, func(p gst.Probe) gst.Verdict {
 		if p.Structure != "GstForceKeyUnit" {
 			return gst.OK
 		}
-		f.ask()
+		ask()
 		return gst.Drop
 	})
 	if err := w.pipe.Add(in.bin); err != nil {
@@ -200,14 +201,15 @@ func (w *worker) again(p wire.StreamParams) {
 	}
 }
 
-// ask asks the server for a keyframe, at most every askEvery. Any thread.
-func (f *feed) ask() {
-	now := int64(gst.Now())
-	last := f.asked.Load()
-	if last != 0 && now-last < int64(askEvery) || !f.asked.CompareAndSwap(last, now) {
-		return
+// asker asks the server for a keyframe of an input, at most every askEvery.
+func (w *worker) asker(name string) func() {
+	var asked atomic.Int64 // monotonic ns
+	return func() {
+		now, last := int64(gst.Now()), asked.Load()
+		if (last == 0 || now-last >= int64(askEvery)) && asked.CompareAndSwap(last, now) {
+			w.tell(wire.EventKeyFrame, wire.NameData{Name: name})
+		}
 	}
-	f.w.tell(wire.EventKeyFrame, wire.NameData{Name: f.name})
 }
 
 // take feeds a message; receiver.

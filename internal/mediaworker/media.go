@@ -146,7 +146,7 @@ func (m *media) send(h wire.Header, data []byte) bool {
 
 func (m *media) sendOne(head, data []byte, wait bool) bool {
 	parts := [][]byte{head, data}
-	for {
+	for !m.closed.Load() {
 		_, err := unix.SendmsgBuffers(m.fd, parts, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
 		switch {
 		case err == nil:
@@ -159,6 +159,7 @@ func (m *media) sendOne(head, data []byte, wait bool) bool {
 			return false
 		}
 	}
+	return false
 }
 
 // close ends read, and every later send fails.
@@ -167,3 +168,6 @@ func (m *media) close() {
 		_ = unix.Shutdown(m.fd, unix.SHUT_RDWR)
 	}
 }
+
+// free gives the descriptor back; nobody sends or reads any more.
+func (m *media) free() { _ = unix.Close(m.fd) }

@@ -66,14 +66,19 @@ func Run(mediaFile, controlFile *os.File, log *slog.Logger) int {
 		log.Error("no media socket", "error", err)
 		return 64
 	}
-	w := &worker{log: log, ctl: ctl, med: med, inputs: map[string]*input{}, ports: map[string]*port{}, outputs: map[uint16]*output{},
-		nextOwn: wire.FirstOwnStream, wake: make(chan struct{}, 1)}
-	w.ctx, w.end = context.WithCancel(context.Background())
+	w := newWorker(med, ctl, log)
 	gst.Init()
 	gst.OnPanic(w.panicked)
 	w.send(wire.Message{Event: wire.EventReady, Data: encode(Ready())})
 	w.own()
 	return w.code
+}
+
+func newWorker(med *media, ctl *control, log *slog.Logger) *worker {
+	w := &worker{log: log, ctl: ctl, med: med, inputs: map[string]*input{}, ports: map[string]*port{}, outputs: map[uint16]*output{},
+		nextOwn: wire.FirstOwnStream, wake: make(chan struct{}, 1)}
+	w.ctx, w.end = context.WithCancel(context.Background())
+	return w
 }
 
 // own is the owner's loop.
@@ -90,7 +95,8 @@ func (w *worker) own() {
 	for w.ctx.Err() == nil {
 		if w.pipe != nil && !begun {
 			begun = true
-			w.start("bus", func() { w.listen(messages) })
+			pipe := w.pipe
+			w.start("bus", func() { w.listen(pipe, messages) })
 		}
 		w.guarded(func() {
 			select {
@@ -114,9 +120,9 @@ func (w *worker) own() {
 }
 
 // listen waits on the bus.
-func (w *worker) listen(messages chan<- gst.Message) {
+func (w *worker) listen(pipe *gst.Pipeline, messages chan<- gst.Message) {
 	for w.ctx.Err() == nil {
-		m, ok := w.pipe.Pop(300 * time.Millisecond)
+		m, ok := pipe.Pop(300 * time.Millisecond)
 		if !ok || m.Type == "state-changed" {
 			continue
 		}
@@ -216,6 +222,24 @@ func (w *worker) shut() {
 	w.ctl.finish()
 	w.med.close()
 	w.threads.Wait()
+	w.med.free()
+	w.guarded(w.forget)
+}
+
+// forget cuts the circles of references through GStreamer's callbacks, which the
+// garbage collector does not see.
+func (w *worker) forget() {
+	if w.pipe != nil {
+		for _, in := range w.inputs {
+			w.pipe.Remove(in.bin)
+		}
+		for _, o := range w.outputs {
+			if o.bin != nil {
+				w.pipe.Remove(o.bin)
+			}
+		}
+	}
+	w.pipe, w.job, w.inputs, w.ports, w.outputs, w.ticks, w.posted = nil, nil, nil, nil, nil, nil, nil
 }
 
 // event tells the server what only this kind of job knows.
