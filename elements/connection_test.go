@@ -247,6 +247,10 @@ func TestDot(t *testing.T) {
 func TestStatsAndEncoder(t *testing.T) {
 	w, source, _ := pair(t, nil, nil)
 	source.SetStats(nil)
+	if got := w.Call(source, "getStats", nil); got != nil {
+		t.Errorf("without latencies: %v, want null", got)
+	}
+	w.Call(source.PipelineObject(), "setLatencyStats", map[string]any{"latencyStats": true})
 	row := w.Call(source, "getStats", nil).(map[string]any)[source.ID()].(map[string]any)
 	if row["type"] != "endpoint" || row["__type__"] != "EndpointStats" || row["id"] != source.ID() {
 		t.Errorf("row of the endpoint: %v", row)

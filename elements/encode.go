@@ -61,9 +61,6 @@ func encode(v reflect.Value) any {
 	switch v.Kind() {
 	case reflect.Interface, reflect.Pointer, reflect.Map:
 		if v.IsNil() {
-			if v.Kind() == reflect.Map {
-				return map[string]any{}
-			}
 			return nil
 		}
 	}
@@ -90,6 +87,9 @@ func encode(v reflect.Value) any {
 		}
 		return out
 	case reflect.Map:
+		if v.Len() == 0 {
+			return nil // the original's empty map is null, too
+		}
 		out := make(map[string]any, v.Len())
 		for it := v.MapRange(); it.Next(); {
 			out[it.Key().String()] = encode(it.Value())

@@ -3,6 +3,8 @@ package elements
 import (
 	"context"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/govidu/govidu/pipeline"
@@ -116,19 +118,24 @@ type mediaTypeParams struct {
 	MediaType *MediaType `json:"mediaType"`
 }
 
+// getStats has a row of the element itself only while latencies are measured, as
+// the original has; without any row it is null there and here.
 func (e *MediaElement) getStats(ctx context.Context, p mediaTypeParams) (map[string]any, error) {
 	var kind pipeline.Kind
 	if p.MediaType != nil {
 		kind = p.MediaType.Kind()
 	}
-	own := ElementStats{
-		Stats:        Stats{ID: e.ID(), Type: "element", TimestampMillis: time.Now().UnixMilli()},
-		InputLatency: []MediaLatencyStat{},
-	}
-	out := map[string]any{e.ID(): own}
-	if c := e.Class(); c != nil && c.Is("Endpoint") {
-		own.Type = "endpoint"
-		out[e.ID()] = EndpointStats{ElementStats: own, E2ELatency: []MediaLatencyStat{}}
+	out := map[string]any{}
+	if mp := e.PipelineObject(); mp != nil && mp.LatencyStats() {
+		own := ElementStats{
+			Stats:        Stats{ID: e.ID(), Type: "element", TimestampMillis: time.Now().UnixMilli()},
+			InputLatency: e.inputLatency(kind),
+		}
+		out[e.ID()] = own
+		if c := e.Class(); c != nil && c.Is("Endpoint") {
+			own.Type = "endpoint"
+			out[e.ID()] = EndpointStats{ElementStats: own, E2ELatency: e.endLatency(kind)}
+		}
 	}
 	e.portMu.Lock()
 	hook := e.stats
@@ -137,4 +144,46 @@ func (e *MediaElement) getStats(ctx context.Context, p mediaTypeParams) (map[str
 		maps.Copy(out, hook(ctx, kind))
 	}
 	return out, nil
+}
+
+// inputLatency lists, per connected input, the mean time between a packet's
+// arrival at the server and its arrival here.
+func (e *MediaElement) inputLatency(kind pipeline.Kind) []MediaLatencyStat {
+	out := []MediaLatencyStat{}
+	for _, c := range e.connections(false) {
+		if kind != 0 && c.kind != kind || c.kind == pipeline.Data {
+			continue
+		}
+		c.sink.connectMu.Lock()
+		link := c.link
+		c.sink.connectMu.Unlock()
+		if link == nil {
+			continue
+		}
+		stages := link.Stages()
+		out = append(out, latencyStat("sink", c.kind, c.sinkDesc, stages[len(stages)-1]))
+	}
+	return out
+}
+
+// endLatency lists what left the server here, and what entered it here and was
+// handed on: an endpoint sends at once what arrives at its inputs.
+func (e *MediaElement) endLatency(kind pipeline.Kind) []MediaLatencyStat {
+	out := e.inputLatency(kind)
+	e.portMu.Lock()
+	outputs := slices.Clone(e.outputs)
+	e.portMu.Unlock()
+	for _, p := range outputs {
+		if p.kind != pipeline.Data && (kind == 0 || p.kind == kind) && p.out.Latency() > 0 {
+			out = append(out, latencyStat("src", p.kind, p.label, p.out))
+		}
+	}
+	return out
+}
+
+func latencyStat(side string, kind pipeline.Kind, label string, o *pipeline.Output) MediaLatencyStat {
+	return MediaLatencyStat{
+		Name: side + "_" + strings.ToLower(kind.String()) + "_" + label,
+		Type: MediaTypeOf(kind), Avg: float64(o.Latency().Nanoseconds()),
+	}
 }
