@@ -98,7 +98,9 @@ func (c *composite) paint() error {
 	if err := c.mixer.Link(c.filter); err != nil {
 		return err
 	}
-	c.black, err = c.w.addBin("videotestsrc is-live=true pattern=black ! capsfilter caps=video/x-raw,format=I420,width=16,height=16,framerate=2/1")
+	// A live source is late by one of its pictures, and the compositor waits for
+	// it: let that be short.
+	c.black, err = c.w.addBin("videotestsrc is-live=true pattern=black ! capsfilter caps=video/x-raw,format=I420,width=16,height=16,framerate=30/1 ! queue")
 	if err != nil {
 		return err
 	}
@@ -157,6 +159,10 @@ func (c *composite) addInput(in *input) error {
 	}
 	pad, err := c.mixer.Request("sink_%u")
 	if err != nil {
+		return err
+	}
+	// What waits for the decoder may wait as long as the mixer is late.
+	if err := in.bin.Find("src").SetAll("min-latency", "0", "max-latency", strconv.Itoa(int(10*time.Second))); err != nil {
 		return err
 	}
 	p := &visual{pad: pad}
