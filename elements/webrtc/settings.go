@@ -179,7 +179,7 @@ func (e *Endpoint) ExternalIPv4() string {
 // SetExternalIPv4 takes an IPv4 address, or "" for none.
 func (e *Endpoint) SetExternalIPv4(v string) error {
 	if a, err := netip.ParseAddr(v); v != "" && (err != nil || !a.Is4()) {
-		return kerr.New(kerr.MediaObjectIllegalParam, "externalIPv4 is not an IPv4 address")
+		return illegal("externalIPv4", "it is no IPv4 address")
 	}
 	return set(e, func(s *settings) { s.externalIPv4 = v })
 }
@@ -192,7 +192,7 @@ func (e *Endpoint) ExternalIPv6() string {
 // SetExternalIPv6 takes an IPv6 address, or "" for none.
 func (e *Endpoint) SetExternalIPv6(v string) error {
 	if a, err := netip.ParseAddr(v); v != "" && (err != nil || !a.Is6()) {
-		return kerr.New(kerr.MediaObjectIllegalParam, "externalIPv6 is not an IPv6 address")
+		return illegal("externalIPv6", "it is no IPv6 address")
 	}
 	return set(e, func(s *settings) { s.externalIPv6 = v })
 }
