@@ -71,6 +71,9 @@ func (j *Job) encode(ctx context.Context, name string, to pipeline.Format, out *
 	if fresh {
 		e = &encoding{job: j, key: key, to: to, stream: j.ids.take()}
 		e.takers.Store(&[]*taker{})
+		if to.Kind == pipeline.Video {
+			e.rate.usual = usualVideo
+		}
 		j.encodings[key] = e
 	}
 	x.e = e
@@ -220,7 +223,11 @@ type rate struct {
 	wants map[*taker]pipeline.Encoding
 	takes map[*taker]int
 	told  int
+	usual int // bps; 0 for sound, which has no bounds
 }
+
+// usualVideo is about what an encoder of pictures makes when nobody says.
+const usualVideo = 1_000_000
 
 func (r *rate) want(x *taker, e pipeline.Encoding) {
 	r.mu.Lock()
@@ -273,14 +280,19 @@ func (r *rate) least() int {
 	best := 0
 	for x, w := range r.wants {
 		bps := w.BitrateBps
+		if bps == 0 && (w.MinBps > 0 || w.MaxBps > 0) {
+			bps = r.usual // of an encoder left to itself, brought within the bounds
+		}
 		if t, ok := r.takes[x]; ok {
 			bps = t
 		}
 		if bps == 0 {
 			continue
 		}
-		bps = max(bps, w.MinBps)
-		if w.MaxBps > 0 {
+		if r.usual > 0 {
+			bps = max(bps, w.MinBps)
+		}
+		if r.usual > 0 && w.MaxBps > 0 {
 			bps = min(bps, w.MaxBps)
 		}
 		if best == 0 || bps < best {

@@ -36,7 +36,9 @@ type heard struct {
 func (h *heard) handler() workers.Handler {
 	note := func(f func()) { h.mu.Lock(); defer h.mu.Unlock(); f() }
 	return workers.Handler{
-		Event:  func(name string, data json.RawMessage) { note(func() { h.events = append(h.events, name+string(data)) }) },
+		Event: func(name string, data json.RawMessage) {
+			note(func() { h.events = append(h.events, name+string(data)) })
+		},
 		Stream: func(s *workers.Stream) { note(func() { h.streams = append(h.streams, s) }) },
 		End:    func(name string) { note(func() { h.ends = append(h.ends, name) }) },
 		Error:  func(e wire.ErrorData) { note(func() { h.errors = append(h.errors, e) }) },

@@ -167,10 +167,14 @@ func TestFormats(t *testing.T) {
 }
 
 func TestRate(t *testing.T) {
-	var r rate
+	r := rate{usual: usualVideo}
 	x, y := &taker{}, &taker{}
 	if r.target() != 0 {
 		t.Error("nobody wants a bitrate, and there is one")
+	}
+	r.want(x, pipeline.Encoding{MaxBps: 400_000})
+	if got := r.target(); got != 400_000 {
+		t.Errorf("target %d above the element's bound", got)
 	}
 	r.want(x, pipeline.Encoding{BitrateBps: 500_000, MinBps: 100_000, MaxBps: 900_000})
 	r.want(y, pipeline.Encoding{})
