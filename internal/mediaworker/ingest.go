@@ -157,9 +157,8 @@ func (in *input) build() error {
 
 // listenTo makes the media reader feed the input, from a keyframe on.
 func (w *worker) listenTo(in *input) {
-	f := *in.feed // a new one: the reader may still be in the old
-	f.asm, f.waiting, f.last = assembler{}, f.video, gst.Never
-	in.feed = &f
+	f := in.feed // the reader may still be in it: what follows takes another
+	in.feed = &feed{w: w, name: f.name, video: f.video, opus: f.opus, order: f.order, src: f.src, base: f.base, ask: f.ask, waiting: f.video, last: gst.Never, step: time.Second / 30}
 	w.med.add(in.stream, in.feed)
 }
 
