@@ -30,7 +30,7 @@ type meter struct {
 	pid      int
 }
 
-func (m *meter) charge(now time.Time) float64 {
+func (m *meter) charge(now time.Time, settle time.Duration) float64 {
 	switch {
 	case m.cores < 0:
 		return m.estimate
@@ -44,7 +44,7 @@ func (m *meter) charge(now time.Time) float64 {
 func (p *Pool) used() (sum float64) {
 	now := time.Now()
 	for j := range p.jobs {
-		sum += j.meter.charge(now)
+		sum += j.meter.charge(now, p.settle)
 	}
 	return sum
 }

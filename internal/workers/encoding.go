@@ -89,18 +89,21 @@ func (j *Job) encode(ctx context.Context, name string, to pipeline.Format, out *
 		e.askKey()
 		e.sendRate()
 	}
-	x.stop = context.AfterFunc(ctx, func() { x.Close() })
+	x.stop = context.AfterFunc(ctx, x.end)
 	return x, nil
 }
 
 // Close ends this taker, and the encoder with the last one. It does not wait: a
 // unit on its way may still arrive.
 func (x *taker) Close() error {
+	x.stop()
+	x.end()
+	return nil
+}
+
+func (x *taker) end() {
 	if x.closed.Swap(true) {
-		return nil
-	}
-	if x.stop != nil {
-		x.stop()
+		return
 	}
 	e, j := x.e, x.e.job
 	j.mu.Lock()
@@ -122,7 +125,6 @@ func (x *taker) Close() error {
 	} else {
 		e.sendRate()
 	}
-	return nil
 }
 
 func (e *encoding) close() {
@@ -183,10 +185,17 @@ func (x *taker) Feedback(f pipeline.Feedback) {
 // askKey asks for a keyframe, at most one per pipeline.KeyFrameInterval; what
 // comes between is merged into one at its end.
 func (e *encoding) askKey() {
+	if e.mayAsk() {
+		e.send(wire.MethodKeyFrame, wire.IDParams{Stream: e.stream})
+	}
+}
+
+// mayAsk tells whether now is the time, and else comes back later.
+func (e *encoding) mayAsk() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed || e.keyTimer != nil {
-		return
+		return false
 	}
 	if wait := pipeline.KeyFrameInterval - time.Since(e.keyLast); wait > 0 {
 		e.keyTimer = time.AfterFunc(wait, func() {
@@ -195,10 +204,10 @@ func (e *encoding) askKey() {
 			e.mu.Unlock()
 			e.askKey()
 		})
-		return
+		return false
 	}
 	e.keyLast = time.Now()
-	go e.send(wire.MethodKeyFrame, wire.IDParams{Stream: e.stream})
+	return true
 }
 
 func (e *encoding) sendRate() {

@@ -20,6 +20,9 @@ func (p *Pool) Hurry(backoff, ready, answer, closing time.Duration) {
 // Window sets the time in which ten crashes are too many.
 func (p *Pool) Window(d time.Duration) { p.window = d }
 
+// Settle sets how long a job is charged at least its estimate.
+func (p *Pool) Settle(d time.Duration) { p.settle = d }
+
 // Used is what jobs are charged, in cores.
 func (p *Pool) Used() float64 {
 	p.mu.Lock()

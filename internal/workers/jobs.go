@@ -22,7 +22,7 @@ func (p *Pool) Jobs() []Info {
 	list := make([]Info, 0, len(p.jobs))
 	for j := range p.jobs {
 		jobs = append(jobs, j)
-		list = append(list, Info{Kind: j.spec.Kind, Element: j.spec.Element, Cores: j.meter.charge(now)})
+		list = append(list, Info{Kind: j.spec.Kind, Element: j.spec.Element, Cores: j.meter.charge(now, p.settle)})
 	}
 	p.mu.Unlock()
 	for i, j := range jobs {

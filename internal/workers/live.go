@@ -95,6 +95,7 @@ func (l *live) stop() {
 	l.w.end()
 	l.control.close()
 	l.wg.Wait()
+	l.media.wg.Wait() // nothing is sent any more: the socket is closed
 }
 
 // finish lets the process close in order, within a bound.

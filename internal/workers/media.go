@@ -6,6 +6,7 @@ import (
 	"net"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/govidu/govidu/internal/workers/wire"
 )
@@ -13,14 +14,23 @@ import (
 // errFull means that the socket had no room for the whole frame.
 var errFull = errors.New("media socket full")
 
+// restPatience is how long the rest of a frame that is larger than the socket's
+// buffer may wait for room.
+const restPatience = 200 * time.Millisecond
+
 // mediaSocket is our end of one worker's media socket.
 type mediaSocket struct {
 	conn *net.UnixConn
 	raw  syscall.RawConn
+	wg   sync.WaitGroup // of the goroutine that sends a rest
 
-	mu  sync.Mutex // frames do not mix
-	buf [wire.HeaderSize + wire.MaxFragment]byte
+	mu   sync.Mutex // frames do not mix
+	busy bool       // the rest of a frame is on its way
+	buf  message
 }
+
+// message is room for one message.
+type message [wire.HeaderSize + wire.MaxFragment]byte
 
 func newMediaSocket(c *net.UnixConn) (*mediaSocket, error) {
 	raw, err := c.SyscallConn()
@@ -30,32 +40,69 @@ func newMediaSocket(c *net.UnixConn) (*mediaSocket, error) {
 	return &mediaSocket{conn: c, raw: raw}, nil
 }
 
+// fill makes a message of the next fragment and gives what remains of the frame.
+func (m *message) fill(h wire.Header, payload []byte) (text, rest []byte) {
+	n := min(len(payload), wire.MaxFragment)
+	h.Flags &^= wire.More
+	if n < len(payload) {
+		h.Flags |= wire.More
+	}
+	if h.Fragment > 0 {
+		h.Flags &^= wire.Gap
+	}
+	h.Put(m[:])
+	copy(m[wire.HeaderSize:], payload[:n])
+	return m[:wire.HeaderSize+n], payload[n:]
+}
+
 // send sends a frame in as many messages as it takes, without waiting. After
-// errFull the receiver drops what came of it.
+// errFull nothing of it was sent. What remains of a frame that is larger than the
+// socket's buffer goes in the background, for a moment; payload is not written.
 func (s *mediaSocket) send(h wire.Header, payload []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	flags := h.Flags &^ wire.More
+	if s.busy {
+		return errFull
+	}
 	for {
-		n := min(len(payload), wire.MaxFragment)
-		h.Flags = flags
-		if n < len(payload) {
-			h.Flags |= wire.More
-		}
-		h.Put(s.buf[:])
-		copy(s.buf[wire.HeaderSize:], payload[:n])
-		full, err := sendNow(s.raw, s.buf[:wire.HeaderSize+n])
-		if full {
+		text, rest := s.buf.fill(h, payload)
+		full, err := sendNow(s.raw, text)
+		switch {
+		case full && h.Fragment > 0:
+			s.busy = true
+			s.wg.Add(1)
+			go s.finish(h, payload)
+			return nil
+		case full:
 			return errFull
-		} else if err != nil {
+		case err != nil:
 			return err
 		}
-		if payload = payload[n:]; len(payload) == 0 {
+		if payload = rest; len(rest) == 0 {
 			return nil
 		}
 		h.Fragment++
-		flags &^= wire.Gap
 	}
+}
+
+// finish sends the fragments from h on, waiting for room. When there is none in
+// time, the worker sees the hole.
+func (s *mediaSocket) finish(h wire.Header, payload []byte) {
+	defer s.wg.Done()
+	_ = s.conn.SetWriteDeadline(time.Now().Add(restPatience))
+	for buf := new(message); ; h.Fragment++ {
+		text, rest := buf.fill(h, payload)
+		if sendWaiting(s.raw, text) != nil {
+			break
+		}
+		if payload = rest; len(rest) == 0 {
+			break
+		}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_ = s.conn.SetWriteDeadline(time.Time{})
+	s.busy = false
 }
 
 // read hands messages to take until the socket ends. The bytes are take's only

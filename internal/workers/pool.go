@@ -59,6 +59,7 @@ type patience struct {
 	answer time.Duration // of a request that nobody waits for: longer is a hung worker
 	close  time.Duration // then it is killed
 	window time.Duration // in which maxCrashes crashes are too many
+	settle time.Duration // how long a job is charged at least its estimate
 }
 
 const (
@@ -81,7 +82,7 @@ func NewPool(c Config) *Pool {
 	}
 	p := &Pool{
 		c: c, log: c.Log, finder: finder{binary: c.Binary}, backoff: backoff, jobs: map[*Job]struct{}{},
-		patience: patience{ready: time.Minute, answer: 15 * time.Second, close: 5 * time.Second, window: time.Minute},
+		patience: patience{ready: time.Minute, answer: 15 * time.Second, close: 5 * time.Second, window: time.Minute, settle: settle},
 	}
 	p.metrics = newMetrics(p, c.Metrics)
 	return p
@@ -176,13 +177,12 @@ func (p *Pool) retire(j *Job) {
 // acquire gives a process: a warm one when there is one.
 func (p *Pool) acquire() (*process, error) {
 	p.mu.Lock()
-	for len(p.idle) > 0 {
+	p.bury()
+	if len(p.idle) > 0 {
 		w := p.idle[0]
 		p.idle = p.idle[1:]
-		if !w.gone() {
-			p.mu.Unlock()
-			return w, nil
-		}
+		p.mu.Unlock()
+		return w, nil
 	}
 	p.mu.Unlock()
 	return p.spawn()
@@ -223,11 +223,22 @@ func (p *Pool) spawn() (*process, error) {
 	return w, nil
 }
 
+// bury forgets warm processes that have died. The caller holds p.mu.
+func (p *Pool) bury() {
+	p.idle = slices.DeleteFunc(p.idle, func(w *process) bool {
+		if w.gone() {
+			w.end() // closes our sockets; there is nothing to wait for
+			return true
+		}
+		return false
+	})
+}
+
 // replenish starts warm processes until there are enough. It returns at once.
 func (p *Pool) replenish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.idle = slices.DeleteFunc(p.idle, (*process).gone)
+	p.bury()
 	for !p.closed && len(p.idle)+p.spawning < p.c.Warm {
 		p.spawning++
 		p.wg.Add(1)

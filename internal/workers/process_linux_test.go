@@ -391,6 +391,59 @@ func TestBinaryAppearsLater(t *testing.T) {
 	call[any](t, job, "nothing")
 }
 
+// What a process really uses takes the place of its estimate.
+func TestUseIsMeasured(t *testing.T) {
+	pool := processPool(t, workers.Config{Binary: binary(t, "mediaworker"), Warm: -1})
+	pool.Settle(time.Nanosecond)
+	if _, err := pool.Start(context.Background(), workers.Spec{Kind: "test", Cores: 5}); err != nil {
+		t.Fatal(err)
+	}
+	if used := pool.Used(); used != 5 {
+		t.Errorf("at first it is charged %.2f cores, want its estimate", used)
+	}
+	soon(t, "the measurement", func() bool { return pool.Used() < 1 })
+}
+
+// A warm process that died is not handed out, and leaves nothing.
+func TestWarmProcessDies(t *testing.T) {
+	pool := processPool(t, workers.Config{Binary: binary(t, "mediaworker")})
+	start := func() *workers.Job {
+		j, err := pool.Start(context.Background(), workers.Spec{Kind: "test"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		call[any](t, j, "nothing")
+		soon(t, "a warm process", func() bool { return len(pool.Idle()) == 1 })
+		return j
+	}
+	if err := start().Close(); err != nil {
+		t.Error(err)
+	}
+	warm := pool.Idle()[0]
+	before, err := descriptors(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(warm, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, "its end", func() bool { _, err := os.Stat(fmt.Sprintf("/proc/%d", warm)); return err != nil })
+	j := start()
+	if j.PID() == warm {
+		t.Error("the dead one is handed out")
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+	after, err := descriptors(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(after) > len(before) {
+		t.Errorf("%d descriptors, %d before", len(after), len(before))
+	}
+}
+
 func TestStderrIsLogged(t *testing.T) {
 	var mu sync.Mutex
 	var b bytes.Buffer

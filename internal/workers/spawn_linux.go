@@ -184,20 +184,39 @@ func monotonic() int64 {
 // sendNow sends one message without waiting. full tells that there is no room.
 func sendNow(raw syscall.RawConn, message []byte) (full bool, err error) {
 	again := raw.Write(func(fd uintptr) bool {
-		for {
-			_, err = unix.SendmsgN(int(fd), message, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-			if err != unix.EINTR {
-				return true
-			}
-		}
+		full, err = sendOnce(fd, message)
+		return true
 	})
 	if again != nil {
 		return false, again
 	}
-	if err == unix.EAGAIN || err == unix.ENOBUFS {
-		return true, nil
+	return full, err
+}
+
+// sendWaiting sends one message, waiting for room until the socket's deadline.
+func sendWaiting(raw syscall.RawConn, message []byte) (err error) {
+	again := raw.Write(func(fd uintptr) bool {
+		var full bool
+		full, err = sendOnce(fd, message)
+		return !full
+	})
+	if again != nil {
+		return again
 	}
-	return false, err
+	return err
+}
+
+func sendOnce(fd uintptr, message []byte) (full bool, err error) {
+	for {
+		_, err := unix.SendmsgN(int(fd), message, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
+		switch err {
+		case unix.EINTR:
+		case unix.EAGAIN, unix.ENOBUFS:
+			return true, nil
+		default:
+			return false, err
+		}
+	}
 }
 
 // rights is the out-of-band data that carries a descriptor.

@@ -26,3 +26,5 @@ func rights(int) []byte                             { return nil }
 func duplicate(*os.File) (int, error)               { return -1, errPlatform }
 func closeFD(int)                                   {}
 func waiting(syscall.RawConn) bool                  { return false }
+
+func sendWaiting(syscall.RawConn, []byte) error { return errPlatform }

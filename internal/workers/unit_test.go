@@ -130,13 +130,6 @@ func TestStderrIsBounded(t *testing.T) {
 	}
 }
 
-func TestEnvironment(t *testing.T) {
-	got := environment([]string{"HOME=/h", "KMS_TOKEN=secret", "GST_DEBUG=2", "GSTX=1", "XDG_CACHE_HOME=/c", "PATH=/bin", "OPENVIDU_SECRET=x"})
-	if want := []string{"HOME=/h", "GST_DEBUG=2", "XDG_CACHE_HOME=/c"}; !slices.Equal(got, want) {
-		t.Errorf("environment %q, want %q", got, want)
-	}
-}
-
 func TestFormats(t *testing.T) {
 	f := pipeline.Format{
 		Kind: pipeline.Video, Codec: codec.H264, Framing: pipeline.Unit, ClockRate: 90000, Fmtp: "x=1",
