@@ -105,6 +105,18 @@ var Rules = []Rule{
 		Why:   "both sides speak the protocol; it is nobody's",
 	},
 	{
+		Of:    []string{"cmd/mediaworker"},
+		Only:  []string{"internal/mediaworker", "internal/workers/wire", "internal/process"},
+		Never: []string{"elements/...", "openvidu/...", "kms/...", "pipeline"},
+		Why:   "the program around a worker only starts it",
+	},
+	{
+		Of:    []string{"internal/workers/wire"},
+		Only:  []string{},
+		Never: []string{"net"},
+		Why:   "both ends share the wire, and nothing else",
+	},
+	{
 		Of:    []string{"cmd/openvidu-server", "cmd/kms", "cmd/ovctl"},
 		Never: []string{"internal/gst", "internal/mediaworker", "github.com/go-gst/...", "runtime/cgo"},
 		Why:   "these binaries are pure Go: a crash in C must not end every room",

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +21,11 @@ const root = "../.."
 func list(dir string, args ...string) ([]Package, error) {
 	cmd := exec.Command("go", append([]string{"list", "-deps", "-json=ImportPath,Imports,Deps,Standard,Module"}, args...)...)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cgo := "CGO_ENABLED=0"
+	if slices.Contains(args, "-tags=gst") {
+		cgo = "CGO_ENABLED=1"
+	}
+	cmd.Env = append(os.Environ(), cgo)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -55,8 +60,39 @@ func list(dir string, args ...string) ([]Package, error) {
 	}
 }
 
-// ours lists the module's packages, once.
-var ours = sync.OnceValues(func() ([]Package, error) { return list(root, "./...") })
+// ours lists the module's packages, once: as the servers are built, and those
+// that only exist with GStreamer as workers are built. Listing needs no headers.
+var ours = sync.OnceValues(func() ([]Package, error) {
+	all, err := list(root, "./...")
+	if err != nil {
+		return nil, err
+	}
+	with, err := list(root, "-tags=gst", "./internal/gst/...", "./internal/mediaworker/...", "./cmd/mediaworker")
+	if err != nil {
+		return nil, err
+	}
+	gst := func(p Package) bool {
+		return matches([]string{"internal/gst/...", "internal/mediaworker/...", "cmd/mediaworker"}, p.Path)
+	}
+	all = slices.DeleteFunc(all, gst)
+	for _, p := range with {
+		if gst(p) {
+			all = append(all, p)
+		}
+	}
+	return all, nil
+})
+
+// TestWorkersAreSeen: the rules about GStreamer would prove nothing if its
+// packages were listed without their build tag.
+func TestWorkersAreSeen(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.Path == "internal/gst" && slices.Contains(p.Deps, "github.com/go-gst/go-gst/gst") {
+			return
+		}
+	}
+	t.Error("internal/gst is listed without go-gst")
+}
 
 func packages(t *testing.T) []Package {
 	t.Helper()
