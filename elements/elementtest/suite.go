@@ -25,13 +25,32 @@ type Case struct {
 	Required []string
 	// Ancestors are the bare names expected, nearest first.
 	Ancestors []string
+	// Hub is the type of a hub for types that are made in one (parameter hub)
+	// and not in a MediaPipeline; each World has one.
+	Hub string
 }
 
-func (c Case) params() map[string]any {
-	if c.Params == nil {
-		return map[string]any{}
+// params are those of the constructor, in w.
+func (c Case) params(w *World) map[string]any {
+	p := map[string]any{}
+	if c.Params != nil {
+		p = c.Params()
 	}
-	return c.Params()
+	if c.Hub != "" {
+		if w.hub == nil {
+			w.hub = w.Create(c.Hub, nil)
+		}
+		p["hub"] = w.hub
+	}
+	return p
+}
+
+// parent is the parameter that names the object above.
+func (c Case) parent() string {
+	if c.Hub != "" {
+		return "hub"
+	}
+	return "mediaPipeline"
 }
 
 // Run is the contract suite: every type passes it.
@@ -68,11 +87,12 @@ func hierarchy(t *testing.T, types []elements.Type, c Case) {
 // releaseHundred: goroutines and open files return to what they were.
 func releaseHundred(t *testing.T, types []elements.Type, c Case) {
 	w := New(t, types...)
-	w.Release(w.Create(c.Type, c.params())) // what is made once per process
-	goroutines, files := runtime.NumGoroutine(), Files()
+	w.Release(w.Create(c.Type, c.params(w))) // what is made once per process
+	graph, children := len(w.Pipeline.Graph().Elements()), len(w.Pipeline.Children())
+	goroutines, files := settled()
 	var all []elements.Object
 	for range 100 {
-		all = append(all, w.Create(c.Type, c.params()))
+		all = append(all, w.Create(c.Type, c.params(w)))
 	}
 	for _, o := range slices.Backward(all) {
 		w.Release(o)
@@ -81,27 +101,45 @@ func releaseHundred(t *testing.T, types []elements.Type, c Case) {
 	Eventually(t, "goroutines and files return", func() bool {
 		return runtime.NumGoroutine() <= goroutines && Files() <= files
 	})
-	if n := len(w.Pipeline.Graph().Elements()); n != 0 {
-		t.Errorf("%d elements left in the graph", n)
+	if n := len(w.Pipeline.Graph().Elements()); n != graph {
+		t.Errorf("%d elements left in the graph", n-graph)
 	}
-	if n := len(w.Pipeline.Children()); n != 0 {
-		t.Errorf("%d children left", n)
+	if n := len(w.Pipeline.Children()); n != children {
+		t.Errorf("%d children left", n-children)
 	}
+	if w.hub != nil {
+		if n := len(w.hub.(elements.Node).Media().Children()); n != 0 {
+			t.Errorf("%d children of the hub left", n)
+		}
+	}
+}
+
+// settled counts goroutines and open files when what was started before has come
+// to rest.
+func settled() (goroutines, files int) {
+	end := time.Now().Add(Deadline)
+	for n := 0; n < 20 && time.Now().Before(end); n++ {
+		if g, f := runtime.NumGoroutine(), Files(); g != goroutines || f != files {
+			goroutines, files, n = g, f, 0
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return goroutines, files
 }
 
 func wrongParameters(t *testing.T, types []elements.Type, c Case) {
 	w := New(t, types...)
-	for _, name := range append([]string{"mediaPipeline"}, c.Required...) {
-		p := c.params()
+	for _, name := range append([]string{c.parent()}, c.Required...) {
+		p := c.params(w)
 		p[name] = map[string]any{"not": "a scalar"}
 		_, err := w.TryCreate(c.Type, p)
 		Code(t, err, kerr.MarshallError, "'"+name+"' parameter should be a")
 	}
-	p := c.params()
-	p["mediaPipeline"] = "nope"
+	p := c.params(w)
+	p[c.parent()] = "nope"
 	_, err := w.TryCreate(c.Type, p)
 	Code(t, err, kerr.MediaObjectNotFound, "Object 'nope' not found")
-	o := w.Create(c.Type, c.params())
+	o := w.Create(c.Type, c.params(w))
 	_, err = w.Invoke(o, "addTag", map[string]any{"key": "k"})
 	Code(t, err, kerr.MarshallError, "'value' parameter should be a string")
 	_, err = w.Invoke(o, "connect", nil)
@@ -112,7 +150,7 @@ func wrongParameters(t *testing.T, types []elements.Type, c Case) {
 
 func unknownNames(t *testing.T, types []elements.Type, c Case) {
 	w := New(t, types...)
-	o := w.Create(c.Type, c.params())
+	o := w.Create(c.Type, c.params(w))
 	_, err := w.Invoke(o, "noSuchOperation", map[string]any{"a": 1, "b": 2})
 	Code(t, err, kerr.MalformedTransaction, "Method 'noSuchOperation' with 2 parameters not found")
 	class := o.(elements.Node).Media().Class()
@@ -129,7 +167,7 @@ func unknownNames(t *testing.T, types []elements.Type, c Case) {
 // getters: each answers at once on a fresh object, with a value or a code.
 func getters(t *testing.T, types []elements.Type, c Case) {
 	w := New(t, types...)
-	o := w.Create(c.Type, c.params())
+	o := w.Create(c.Type, c.params(w))
 	for _, op := range o.(elements.Node).Media().Class().Operations() {
 		if !strings.HasPrefix(op, "get") {
 			continue
@@ -146,7 +184,7 @@ func getters(t *testing.T, types []elements.Type, c Case) {
 func releaseDuringCalls(t *testing.T, types []elements.Type, c Case) {
 	w := New(t, types...)
 	for range 10 {
-		o, other := w.Element(c.Type, c.params()), w.Element(c.Type, c.params())
+		o, other := w.Element(c.Type, c.params(w)), w.Element(c.Type, c.params(w))
 		var wg sync.WaitGroup
 		for i := range 4 {
 			wg.Go(func() {
@@ -173,7 +211,7 @@ func releaseDuringCalls(t *testing.T, types []elements.Type, c Case) {
 // ports it has; a second source replaces the first.
 func links(t *testing.T, types []elements.Type, c Case, splice bool) {
 	w := New(t, types...)
-	e := w.Element(c.Type, c.params())
+	e := w.Element(c.Type, c.params(w))
 	first := w.Element("TestSource", map[string]any{"splice": splice}).(*Source)
 	second := w.Element("TestSource", map[string]any{"splice": splice}).(*Source)
 	sink := w.Element("TestSink", nil).(*Sink)
@@ -211,7 +249,7 @@ func links(t *testing.T, types []elements.Type, c Case, splice bool) {
 // releaseConnected: neighbours are told and nothing stays linked.
 func releaseConnected(t *testing.T, types []elements.Type, c Case) {
 	w := New(t, types...)
-	e := w.Element(c.Type, c.params())
+	e := w.Element(c.Type, c.params(w))
 	source := w.Element("TestSource", nil).(*Source)
 	sink := w.Element("TestSink", nil).(*Sink)
 	w.Call(source, "connect", map[string]any{"sink": e})

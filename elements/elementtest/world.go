@@ -27,6 +27,8 @@ type World struct {
 	Registry *elements.Registry
 	Pipeline *elements.MediaPipeline
 
+	hub elements.Object // of Case.Hub
+
 	mu      sync.Mutex
 	next    int
 	objects map[string]elements.Object
@@ -181,7 +183,11 @@ func (w *World) Release(o elements.Object) {
 	if err := o.Close(); err != nil {
 		w.T.Errorf("close %s: %v", o.ID(), err)
 	}
-	w.Pipeline.RemoveChild(o)
+	if n, ok := o.(elements.Node); ok {
+		if parent, ok := n.Media().Parent().(elements.Node); ok {
+			parent.Media().RemoveChild(o)
+		}
+	}
 }
 
 // Invoke runs an operation as kms does.
