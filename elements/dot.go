@@ -182,7 +182,14 @@ func (e *MediaElement) title() string {
 	if c := e.Class(); c != nil {
 		name = c.Name()
 	}
-	return name + "\n" + e.ID()[strings.LastIndexByte(e.ID(), '/')+1:]
+	return name + "\n" + shortID(e.ID())
+}
+
+// shortID is an object's own UUID: the parents before it and the class behind it
+// are in the drawing anyway.
+func shortID(id string) string {
+	id, _, _ = strings.Cut(id[strings.LastIndexByte(id, '/')+1:], "_kurento.")
+	return id
 }
 
 // connect draws one connection: through the conversions on its way, or dashed
@@ -285,7 +292,7 @@ func (d *drawing) hub(ctx context.Context, i int, h Object) {
 		}
 	}
 	fmt.Fprintf(&d.out, "  subgraph cluster_h%d {\n    label=%s;\n    style=\"rounded\";\n    h%d [label=%s, fillcolor=%q];\n",
-		i, dot.Quote(class.Name()+"\n"+h.ID()[strings.LastIndexByte(h.ID(), '/')+1:]), i, dot.Quote(class.Name()), stageColour)
+		i, dot.Quote(class.Name()+"\n"+shortID(h.ID())), i, dot.Quote(class.Name()), stageColour)
 	if graph != nil {
 		d.contribution(ctx, fmt.Sprintf("v%d", i), graph)
 	}

@@ -34,6 +34,9 @@ Examples:
     ovctl recording stop standup
     ovctl recording download standup
 
+  What is connected with what in the media node?
+    ovctl graph -o graph.svg
+
   Another server:
     OPENVIDU_URL=https://video.example.com OPENVIDU_SECRET=... ovctl session list
 
@@ -52,6 +55,8 @@ type cli struct {
 	Session   sessionCmd   `cmd:"" help:"List, make and close sessions."`
 	Token     tokenCmd     `cmd:"" help:"Make tokens to join with."`
 	Recording recordingCmd `cmd:"" help:"Start, stop, list, fetch and delete recordings."`
+	Graph     graphCmd     `cmd:"" help:"Draw what is connected with what inside a media node, as SVG."`
+	Replay    replayCmd    `cmd:"" help:"Play recorded Kurento conversations to a media node and compare its answers."`
 }
 
 func main() {

@@ -10,6 +10,14 @@ import (
 // SVG draws a graph. Colours and dashes are those of the graph's attributes.
 func SVG(g *Graph) []byte {
 	root, byID := layout(g)
+	back := 0
+	for _, e := range g.Edges {
+		if goesBack(byID[e.From], byID[e.To]) {
+			back++
+		}
+	}
+	lanes := root.y + root.h
+	root.h += float64(back) * laneHeight
 	var b bytes.Buffer
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%.0f" height="%.0f" viewBox="0 0 %.0f %.0f" font-family="Helvetica, Arial, sans-serif" font-size="11">`+"\n",
 		root.w+2*pad, root.h+2*pad, root.w+2*pad, root.h+2*pad)
@@ -17,7 +25,10 @@ func SVG(g *Graph) []byte {
 	b.WriteString(`<rect width="100%" height="100%" fill="#fff"/>` + "\n")
 	root.draw(&b, 0)
 	for _, e := range g.Edges {
-		drawEdge(&b, e, byID)
+		if goesBack(byID[e.From], byID[e.To]) {
+			lanes += laneHeight
+		}
+		drawEdge(&b, e, byID, lanes)
 	}
 	b.WriteString("</svg>\n")
 	return b.Bytes()
@@ -89,8 +100,15 @@ func escape(s string) string {
 	return b.String()
 }
 
-// drawEdge draws a curve from the right side of one node to the left of another.
-func drawEdge(b *bytes.Buffer, e *Edge, byID map[string]*box) {
+// laneHeight is the room of one edge that leads back, below all boxes.
+const laneHeight = 11.0
+
+// goesBack tells whether an edge leads to the left.
+func goesBack(from, to *box) bool { return from != nil && to != nil && to.x < from.x+from.w }
+
+// drawEdge draws a curve from the right side of one node to the left of another;
+// one that leads back goes around in a lane of its own, below the boxes.
+func drawEdge(b *bytes.Buffer, e *Edge, byID map[string]*box, lane float64) {
 	from, to := byID[e.From], byID[e.To]
 	if from == nil || to == nil || strings.Contains(e.Attrs["style"], "invis") {
 		return
@@ -101,6 +119,13 @@ func drawEdge(b *bytes.Buffer, e *Edge, byID map[string]*box) {
 	}
 	x1, y1, x2, y2 := from.x+from.w, from.y+from.h/2, to.x, to.y+to.h/2
 	bend := max(gapX/2, (x2-x1)/2)
+	if goesBack(from, to) {
+		const r = 14.0
+		fmt.Fprintf(b, `<path d="M%.1f,%.1f C%.1f,%.1f %.1f,%.1f %.1f,%.1f L%.1f,%.1f C%.1f,%.1f %.1f,%.1f %.1f,%.1f" fill="none" stroke="#445"%s marker-end="url(#tip)"/>`+"\n",
+			x1, y1, x1+2*r, y1, x1+2*r, lane, x1, lane, x2, lane, x2-2*r, lane, x2-2*r, y2, x2, y2, dashed)
+		fmt.Fprintf(b, `<text x="%.1f" y="%.1f" text-anchor="middle" fill="#445" font-size="9">%s</text>`+"\n", (x1+x2)/2, lane-2, escape(strings.Join(lines(e.Attrs["label"]), " ")))
+		return
+	}
 	fmt.Fprintf(b, `<path d="M%.1f,%.1f C%.1f,%.1f %.1f,%.1f %.1f,%.1f" fill="none" stroke="#445"%s marker-end="url(#tip)"/>`+"\n",
 		x1, y1, x1+bend, y1, x2-bend, y2, x2, y2, dashed)
 	for i, l := range lines(e.Attrs["label"]) {

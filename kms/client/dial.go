@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -17,6 +18,8 @@ import (
 type Options struct {
 	// Token is sent as a bearer token.
 	Token string
+	// TLS is how wss is spoken, client certificates included; nil has Go's defaults.
+	TLS *tls.Config
 	// Ping is how often the node is asked for life (10 s); no answer within
 	// another 10 s breaks the socket.
 	Ping time.Duration
@@ -73,7 +76,7 @@ func (d *dialler) dial(ctx context.Context) (jsonrpc.Conn, error) {
 	if d.opts.Token != "" {
 		header.Set("Authorization", "Bearer "+d.opts.Token)
 	}
-	wd := websocket.Dialer{HandshakeTimeout: 10 * time.Second, Proxy: http.ProxyFromEnvironment}
+	wd := websocket.Dialer{HandshakeTimeout: 10 * time.Second, Proxy: http.ProxyFromEnvironment, TLSClientConfig: d.opts.TLS}
 	ws, resp, err := wd.DialContext(ctx, d.url, header)
 	if err != nil {
 		if resp != nil {
