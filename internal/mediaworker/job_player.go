@@ -43,9 +43,11 @@ type playerJob struct {
 	ready   bool
 	over    bool // end or failure was told
 
-	mu     sync.Mutex // of the threads that find and send streams
-	tracks map[string]*playerTrack
-	seen   int
+	mu        sync.Mutex // of the threads that find and send streams
+	tracks    map[string]*playerTrack
+	seen      int
+	undecided int  // streams that have shown no frame yet
+	closing   bool
 }
 
 func newPlayer(w *worker, _ json.RawMessage) (job, error) {
@@ -225,14 +227,15 @@ func (j *playerJob) hear(m gst.Message) {
 	}
 }
 
-// prerolled comes when every stream has its first frame, and again after seeks.
+// prerolled goes on when every stream has shown what it is. parsebin shows all of
+// them before the first frame leaves it.
 func (j *playerJob) prerolled() {
-	if j.ready || j.over {
+	j.mu.Lock()
+	n, wait := len(j.tracks), j.seen == 0 || j.undecided > 0
+	j.mu.Unlock()
+	if j.ready || j.over || wait {
 		return
 	}
-	j.mu.Lock()
-	n := len(j.tracks)
-	j.mu.Unlock()
 	if n == 0 {
 		j.failed("INVALID_MEDIA", "the file has neither pictures nor sound that can be used")
 		return
@@ -276,6 +279,7 @@ func (j *playerJob) close() {
 		j.timer.Stop()
 	}
 	j.mu.Lock()
+	j.closing = true
 	for _, t := range j.tracks {
 		t.end()
 	}

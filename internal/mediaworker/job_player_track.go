@@ -44,7 +44,8 @@ func playerBranch(caps string) (kind string, name codec.Name, chain string, ok b
 	case "video/x-vp8":
 		return "video", codec.VP8, "identity silent=true", true
 	case "video/x-vp9":
-		return "video", codec.VP9, "vp9parse ! video/x-vp9,alignment=super-frame", true
+		// parsebin gives whole super-frames; a second parser gives nothing at all.
+		return "video", codec.VP9, "identity silent=true", true
 	case "video/x-av1":
 		return "video", codec.AV1, "av1parse ! video/x-av1,stream-format=obu-stream,alignment=tu", true
 	case "video/x-h264":
@@ -99,24 +100,61 @@ func capsInt(caps, name string) int {
 }
 
 // found takes a stream of the file, on the thread that found it: were it not
-// linked when that goes on, the demuxer would give up.
+// linked when that goes on, the demuxer would give up. What it is shows with its
+// first frame, behind the queue.
 func (j *playerJob) found(pad *gst.Pad, queue *gst.Element) {
-	caps := pad.Caps()
-	kind, name, chain, ok := playerBranch(caps)
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.seen++; !ok || j.tracks[kind] != nil || j.seen > maxTracks {
+	if j.seen++; j.seen > maxTracks {
+		return
+	}
+	in, err := queue.Request("sink_%u")
+	if err != nil {
+		j.w.log.Warn("a stream of the file is left out", "error", err)
+		return
+	}
+	number := strings.TrimPrefix(in.Name(), "sink_")
+	out := queue.Pad("src_" + number)
+	if out == nil || pad.Link(in) != nil {
+		return
+	}
+	j.undecided++
+	out.Watch(gst.Buffers|gst.Down, func(p gst.Probe) gst.Verdict {
+		switch {
+		case p.Event == "" || p.Event == "gap":
+			j.decide(queue.Pad("src_" + number))
+		case p.Event == "eos": // it was empty
+			j.decide(nil)
+		default:
+			return gst.OK
+		}
+		return gst.Off
+	})
+}
+
+// decide links a stream to its sink, or leaves it, as its format is.
+func (j *playerJob) decide(out *gst.Pad) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.undecided--
+	j.w.post(j.prerolled)
+	if out == nil {
+		return
+	}
+	caps := out.Caps()
+	kind, name, chain, ok := playerBranch(caps)
+	if !ok || j.tracks[kind] != nil || j.closing {
 		return
 	}
 	t := &playerTrack{j: j, kind: kind, name: name, last: gst.Never, own: strings.Contains(caps, "x-raw")}
-	if err := t.link(pad, queue, chain); err != nil {
+	if err := t.link(out, chain); err != nil {
 		j.w.log.Warn("a stream of the file is left out", "caps", caps, "error", err)
 		return
 	}
 	j.tracks[kind] = t
 }
 
-func (t *playerTrack) link(pad *gst.Pad, queue *gst.Element, chain string) error {
+func (t *playerTrack) link(out *gst.Pad, chain string) error {
 	bin, err := gst.ParseBin(chain+" ! "+playerSink, true)
 	if err != nil {
 		return err
@@ -127,18 +165,10 @@ func (t *playerTrack) link(pad *gst.Pad, queue *gst.Element, chain string) error
 	if err := t.j.pipe.Add(bin); err != nil {
 		return err
 	}
-	in, err := queue.Request("sink_%u")
-	if err != nil {
-		return err
-	}
-	out := queue.Pad(strings.Replace(in.Name(), "sink", "src", 1))
 	if err := out.Link(bin.Pad("sink")); err != nil {
 		return err
 	}
-	if err := bin.SyncState(); err != nil {
-		return err
-	}
-	return pad.Link(in)
+	return bin.SyncState()
 }
 
 // sample sends a frame whose time has come.
