@@ -70,7 +70,7 @@ func TestFrameLargerThanTheBuffer(t *testing.T) {
 		t.Errorf("%d bytes of %d arrive", len(unit), len(frame))
 	}
 	ours.wg.Wait()
-	if err := ours.send(wire.Header{Stream: 2}, []byte{1}); err != nil {
+	if err := ours.send(wire.Header{Stream: 2, Frame: 8}, []byte{1}); err != nil {
 		t.Errorf("a frame after it: %v", err)
 	}
 	<-got

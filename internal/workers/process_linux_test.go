@@ -37,7 +37,7 @@ var players = map[string]func() error{
 		os.Exit(127)
 		return nil
 	},
-	"mediaworker-mute": func() error { time.Sleep(time.Hour); return nil },
+	"mediaworker-mute": func() error { <-time.After(time.Hour); return nil },
 	// A server that dies without a word to its worker.
 	"server": func() error {
 		pool := workers.NewPool(workers.Config{Binary: os.Getenv("MEDIAWORKER"), Warm: -1, Cores: 100})
@@ -49,7 +49,7 @@ var players = map[string]func() error{
 			return err
 		}
 		fmt.Println(job.PID())
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		return nil
 	},
 }
