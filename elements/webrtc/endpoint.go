@@ -11,8 +11,9 @@ import (
 	"github.com/govidu/govidu/pipeline"
 )
 
-// componentID is the only component of a stream: RTCP is multiplexed.
-const componentID = 1
+// components are those of a stream. RTCP is multiplexed, so the second one is
+// carried by the pair of the first and has its states; the original tells of both.
+var components = []int{1, 2}
 
 type endpointParams struct {
 	MediaPipeline      *elements.MediaPipeline `json:"mediaPipeline"`
@@ -101,7 +102,9 @@ func (e *Endpoint) handler() transport.Handler {
 		ICEState:      e.iceState,
 		DTLSState:     e.dtlsState,
 		Pair: func(p transport.CandidatePair) {
-			e.Emit("NewCandidatePairSelected", pairFields{e.pair(p)})
+			for _, c := range components {
+				e.Emit("NewCandidatePairSelected", pairFields{pairOf(p, c)})
+			}
 		},
 		Connected:    func(up bool) { e.change("ConnectionStateChanged", &e.connection, up) },
 		MediaFlowing: func(on bool) { e.change("MediaStateChanged", &e.media, on) },
@@ -145,8 +148,7 @@ func (e *Endpoint) iceState(stream int, s transport.ICEState) {
 		e.gathering(stream)
 		e.component(stream, iceConnecting)
 	case transport.ICEConnected:
-		e.component(stream, iceConnected)
-		e.component(stream, iceReady)
+		e.component(stream, iceConnected, iceReady)
 	case transport.ICEDisconnected, transport.ICEClosed:
 		e.component(stream, iceDisconnected)
 	case transport.ICEFailed:
@@ -166,15 +168,19 @@ func (e *Endpoint) gathering(stream int) {
 	}
 }
 
-// component moves the ICE component's state and tells.
-func (e *Endpoint) component(stream int, s IceComponentState) {
+// component moves the states of a stream's components and tells.
+func (e *Endpoint) component(stream int, states ...IceComponentState) {
 	e.mu.Lock()
 	for len(e.ice) < stream {
 		e.ice = append(e.ice, "")
 	}
-	e.ice[stream-1] = s
+	e.ice[stream-1] = states[len(states)-1]
 	e.mu.Unlock()
-	e.emit(componentFields{stream, componentID, s}, "IceComponentStateChanged", "OnIceComponentStateChanged", "IceComponentStateChange")
+	for _, c := range components {
+		for _, s := range states {
+			e.emit(componentFields{stream, c, s}, "IceComponentStateChanged", "OnIceComponentStateChanged", "IceComponentStateChange")
+		}
+	}
 }
 
 func (e *Endpoint) dtlsState(stream int, s transport.DTLSState) {

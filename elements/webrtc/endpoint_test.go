@@ -106,7 +106,9 @@ func TestCall(t *testing.T) {
 		}
 		return out
 	}
-	if got := names(pub.ep, "IceComponentStateChanged", "state"); !slices.Equal(got, []string{"GATHERING", "CONNECTING", "CONNECTED", "READY"}) {
+	if got := names(pub.ep, "IceComponentStateChanged", "state"); !slices.Equal(got, []string{
+		"GATHERING", "GATHERING", "CONNECTING", "CONNECTING", "CONNECTED", "READY", "CONNECTED", "READY",
+	}) {
 		t.Errorf("ICE states %v", got)
 	}
 	if got := names(pub.ep, "DtlsConnectionStateChange", "state"); !slices.Equal(got, []string{"CONNECTING", "CONNECTED"}) {
@@ -115,8 +117,8 @@ func TestCall(t *testing.T) {
 	if got := names(sub.ep, "ConnectionStateChanged", "newState"); !slices.Equal(got, []string{"CONNECTED"}) {
 		t.Errorf("connection states %v", got)
 	}
-	for _, event := range []string{"MediaSessionStarted", "NewCandidatePairSelected"} {
-		if n := len(w.Events(pub.ep, event)); n != 1 {
+	for event, want := range map[string]int{"MediaSessionStarted": 1, "NewCandidatePairSelected": 2} {
+		if n := len(w.Events(pub.ep, event)); n != want {
 			t.Errorf("%d events %s", n, event)
 		}
 	}
@@ -132,11 +134,11 @@ func TestCall(t *testing.T) {
 		}
 	}
 	pairs := w.Call(pub.ep, "getICECandidatePairs", nil).([]any)
-	if len(pairs) != 1 || pairs[0].(map[string]any)["__type__"] != "IceCandidatePair" || pairs[0].(map[string]any)["streamId"] != "1" {
+	if len(pairs) != 2 || pairs[0].(map[string]any)["__type__"] != "IceCandidatePair" || pairs[0].(map[string]any)["streamId"] != "1" {
 		t.Errorf("pairs %v", pairs)
 	}
 	rows := w.Call(pub.ep, "getIceConnectionState", nil).([]any)
-	if len(rows) != 1 || rows[0].(map[string]any)["state"] != "READY" {
+	if len(rows) != 2 || rows[0].(map[string]any)["state"] != "READY" || rows[1].(map[string]any)["componentId"] != int64(2) {
 		t.Errorf("ICE rows %v", rows)
 	}
 	rows = w.Call(pub.ep, "getDtlsConnectionState", nil).([]any)

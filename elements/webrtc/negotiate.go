@@ -99,23 +99,25 @@ func (e *Endpoint) apply() {
 	e.peer.SetNetwork(s.network())
 }
 
-func (e *Endpoint) pair(p transport.CandidatePair) IceCandidatePair {
+func pairOf(p transport.CandidatePair, component int) IceCandidatePair {
 	return IceCandidatePair{
-		StreamID: strconv.Itoa(p.Stream), ComponentID: componentID,
+		StreamID: strconv.Itoa(p.Stream), ComponentID: component,
 		LocalCandidate: p.Local, RemoteCandidate: p.Remote,
 	}
 }
 
 func dtlsConnection(stream int, s DtlsConnectionState) DtlsConnection {
 	id := strconv.Itoa(stream)
-	return DtlsConnection{StreamID: id, ComponentID: strconv.Itoa(componentID), ConnectionID: id, State: s}
+	return DtlsConnection{StreamID: id, ComponentID: "1", ConnectionID: id, State: s}
 }
 
-// ICECandidatePairs lists the selected pair of each stream that has one.
+// ICECandidatePairs lists the selected pair of each component that has one.
 func (e *Endpoint) ICECandidatePairs() []IceCandidatePair {
 	out := []IceCandidatePair{}
 	for _, p := range e.peer.Pairs() {
-		out = append(out, e.pair(p))
+		for _, c := range components {
+			out = append(out, pairOf(p, c))
+		}
 	}
 	return out
 }
@@ -126,8 +128,11 @@ func (e *Endpoint) ICEConnectionState() []IceConnection {
 	defer e.mu.Unlock()
 	out := []IceConnection{}
 	for i, s := range e.ice {
-		if s != "" {
-			out = append(out, IceConnection{strconv.Itoa(i + 1), componentID, s})
+		if s == "" {
+			continue
+		}
+		for _, c := range components {
+			out = append(out, IceConnection{strconv.Itoa(i + 1), c, s})
 		}
 	}
 	return out

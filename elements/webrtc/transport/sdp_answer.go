@@ -40,10 +40,12 @@ func composeAnswer(remote *description, plans []*plan, owns []*description, c ca
 		origin = originID(owns[0])
 	}
 	out := &description{session: []string{
-		"o=- " + origin + " 1 IN IP4 0.0.0.0", "s=-", "t=0 0", "a=msid-semantic: WMS *",
+		"o=- " + origin + " 1 IN IP4 0.0.0.0", "s=-", "c=IN IP4 0.0.0.0", "t=0 0",
 	}}
-	if _, ok := findAttr(remote.session, "extmap-allow-mixed"); ok {
-		out.session = append(out.session, "a=extmap-allow-mixed")
+	for _, l := range remote.session { // mirrored, as the original does
+		if l == "a=extmap-allow-mixed" || strings.HasPrefix(l, "a=msid-semantic:") {
+			out.session = append(out.session, l)
+		}
 	}
 	groups := make([][]string, len(plans))
 	for i, s := range remote.sections {
@@ -86,9 +88,12 @@ func ownSection(plans []*plan, owns []*description, i int) (*section, int, error
 	return nil, 0, nil
 }
 
+// rtcpLine is for peers that look for it (RFC 3605), though RTCP is multiplexed.
+const rtcpLine = "a=rtcp:9 IN IP4 0.0.0.0"
+
 // refuse is the answer to a section that is not used (RFC 3264 §6).
 func refuse(s *section) *section {
-	r := &section{media: s.media, port: 0, proto: s.proto, formats: s.formats, lines: []string{"c=IN IP4 0.0.0.0"}}
+	r := &section{media: s.media, port: 0, proto: s.proto, formats: s.formats}
 	if mid, ok := s.attr("mid"); ok {
 		r.lines = append(r.lines, "a=mid:"+mid)
 	}
@@ -100,7 +105,10 @@ func refuse(s *section) *section {
 
 // answerSection gives the library's section the offered one's face.
 func answerSection(offered, own *section, kbps int) *section {
-	s := &section{media: offered.media, port: 9, proto: offered.proto, lines: []string{"c=IN IP4 0.0.0.0"}}
+	s := &section{media: offered.media, port: 9, proto: offered.proto}
+	if s.media != "application" {
+		s.lines = append(s.lines, rtcpLine)
+	}
 	if receiving(own) {
 		s.lines = append(s.lines, bandwidth(kbps)...)
 	}
@@ -176,10 +184,7 @@ func (d *description) dress(c caps) {
 	for _, s := range d.sections {
 		mid := offerMid(kindOf(s.media))
 		group = append(group, mid)
-		at := 0
-		if len(s.lines) > 0 && strings.HasPrefix(s.lines[0], "c=") {
-			at = 1
-		}
+		s.lines = slices.DeleteFunc(s.lines, func(l string) bool { return strings.HasPrefix(l, "c=") })
 		for i, l := range s.lines {
 			if strings.HasPrefix(l, "a=mid:") {
 				s.lines[i] = "a=mid:" + mid
@@ -187,17 +192,30 @@ func (d *description) dress(c caps) {
 		}
 		if s.media != "application" {
 			s.proto = "RTP/SAVPF"
+			s.lines = append(s.lines, rtcpLine)
 		}
 		if receiving(s) {
-			s.lines = slices.Insert(s.lines, at, bandwidth(c.of(s.media))...)
+			s.lines = slices.Insert(s.lines, 0, bandwidth(c.of(s.media))...)
 		}
 		s.lines = append(s.lines, "a=ice-options:trickle")
 	}
-	for i, l := range d.session {
-		if strings.HasPrefix(l, "a=group:BUNDLE") {
-			d.session[i] = "a=group:BUNDLE " + strings.Join(group, " ")
+	var session []string
+	for _, l := range d.session {
+		switch {
+		case strings.HasPrefix(l, "o="):
+			l = "o=- " + originID(d) + " 1 IN IP4 0.0.0.0"
+		case strings.HasPrefix(l, "s="):
+			session = append(session, l)
+			l = "c=IN IP4 0.0.0.0"
+		case strings.HasPrefix(l, "a=group:BUNDLE"):
+			l = "a=group:BUNDLE " + strings.Join(group, " ")
+		case strings.HasPrefix(l, "t="):
+		default:
+			continue
 		}
+		session = append(session, l)
 	}
+	d.session = session
 }
 
 func originID(d *description) string {
