@@ -65,7 +65,7 @@ func (j *Job) open(w *process) (*live, error) {
 		defer l.wg.Done()
 		defer close(l.silent)
 		defer l.guard("worker.media")
-		if err := l.media.read(l.take); err != nil && !errors.Is(err, io.EOF) {
+		if err := l.media.read(l.take); !errors.Is(err, io.EOF) {
 			j.log.Debug("media socket ended", "err", err)
 		}
 	}()
