@@ -148,7 +148,7 @@ var table = map[string]*element{
 	// effectv.
 	"agingtv":      video(unsigned("scratch-lines", 0, 20), boolean("color-aging"), boolean("pits"), boolean("dusts")),
 	"edgetv":       video(),
-	"dicetv":       video(unsigned("square-bits", 0, 5)),
+	"dicetv":       video(integer("square-bits", 0, 5)),
 	"optv":         video(enum("mode", "maelstrom", "radiation", "horizontal-stripes", "vertical-stripes"), integer("speed", -speed, speed), unsigned("threshold", 0, 255)),
 	"quarktv":      video(integer("planes", 1, 64)),
 	"radioactv":    video(enum("mode", "normal", "strobe1", "strobe2", "trigger"), enum("color", "red", "green", "blue", "white"), unsigned("interval", 0, speed), boolean("trigger")),
