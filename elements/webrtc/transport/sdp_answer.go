@@ -117,10 +117,11 @@ func answerSection(offered, own *section, kbps int) *section {
 	}
 	s.lines = append(s.lines, "a=ice-options:trickle")
 	for _, l := range own.lines {
-		if k, _, ok := cutAttr(l); ok && k != "mid" {
-			if _, isCodec := codecLine(l); !isCodec {
-				s.lines = append(s.lines, l)
-			}
+		if k, _, ok := cutAttr(l); !ok || k == "mid" || obsolete(l) || k == "rtcp-rsize" && !offered.has(k) {
+			continue
+		}
+		if _, isCodec := codecLine(l); !isCodec {
+			s.lines = append(s.lines, l)
 		}
 	}
 	if offered.media == "application" {
@@ -135,6 +136,11 @@ func answerSection(offered, own *section, kbps int) *section {
 		s.lines = append(s.lines, codecLines(offered, own, pt)...)
 	}
 	return s
+}
+
+// obsolete tells of the library's lines that a=msid has replaced long ago.
+func obsolete(l string) bool {
+	return strings.HasPrefix(l, "a=ssrc:") && (strings.Contains(l, " mslabel:") || strings.Contains(l, " label:"))
 }
 
 // codecLines are the lines of one payload type: names and parameters as
@@ -184,7 +190,7 @@ func (d *description) dress(c caps) {
 	for _, s := range d.sections {
 		mid := offerMid(kindOf(s.media))
 		group = append(group, mid)
-		s.lines = slices.DeleteFunc(s.lines, func(l string) bool { return strings.HasPrefix(l, "c=") })
+		s.lines = slices.DeleteFunc(s.lines, func(l string) bool { return strings.HasPrefix(l, "c=") || obsolete(l) })
 		for i, l := range s.lines {
 			if strings.HasPrefix(l, "a=mid:") {
 				s.lines[i] = "a=mid:" + mid
