@@ -8,16 +8,20 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/govidu/govidu/internal/medianode"
 )
 
-// install puts the client into js/node_modules, once.
+// install puts the clients into js and js6, once.
 var install = sync.OnceValue(func() error {
-	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	cmd.Dir = "js"
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return &installError{string(out), err}
+	for _, dir := range []string{"js", "js6"} {
+		cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return &installError{string(out), err}
+		}
 	}
 	return nil
 })
@@ -29,9 +33,10 @@ type installError struct {
 
 func (e *installError) Error() string { return e.err.Error() + "\n" + e.out }
 
-// runNode runs a script of js on the unmodified client against a fresh node. It
-// passes when the script's last line is "done". A line "cut" breaks all sockets.
-func runNode(t *testing.T, script string) {
+// runNode runs a script of js on the unmodified client of one line against a fresh
+// node. It passes when the script's last line is "done". A line "cut" breaks all
+// sockets; "restart" puts another node in the old one's place besides.
+func runNode(t *testing.T, script, line string) {
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Fatalf("%s is missing: scripts/install.sh node", tool)
@@ -41,12 +46,14 @@ func runNode(t *testing.T, script string) {
 		t.Fatalf("install the client: %v", err)
 	}
 	n, files := newNodeAt(t)
+	var current atomic.Pointer[medianode.Node]
+	current.Store(n)
 	cuts := &cutter{}
-	h := httptest.NewUnstartedServer(n.Server)
+	h := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { current.Load().Server.ServeHTTP(w, r) }))
 	h.Config.ConnState = cuts.note
 	h.Start()
 	defer h.Close()
-	cmd := exec.Command("node", script, "ws"+strings.TrimPrefix(h.URL, "http")+"/kurento", files)
+	cmd := exec.Command("node", script, "ws"+strings.TrimPrefix(h.URL, "http")+"/kurento", files, line)
 	cmd.Dir = "js"
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -60,7 +67,12 @@ func runNode(t *testing.T, script string) {
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		last = lines.Text()
 		t.Log(last)
-		if last == "cut" {
+		switch last {
+		case "restart":
+			fresh, _ := newNodeAt(t)
+			current.Store(fresh)
+			cuts.cut()
+		case "cut":
 			cuts.cut()
 		}
 	}
@@ -70,10 +82,21 @@ func runNode(t *testing.T, script string) {
 }
 
 // TestNodeClient: the manager, objects, events, errors, reconnecting.
-func TestNodeClient(t *testing.T) { runNode(t, "client.js") }
+func TestNodeClient(t *testing.T) {
+	for _, line := range []string{"7", "6"} {
+		t.Run(line, func(t *testing.T) { runNode(t, "client.js", line) })
+	}
+}
 
 // TestNodeEndpoints: two WebRtcEndpoints connected with each other, a recorder.
-func TestNodeEndpoints(t *testing.T) { runNode(t, "endpoints.js") }
+func TestNodeEndpoints(t *testing.T) {
+	for _, line := range []string{"7", "6"} {
+		t.Run(line, func(t *testing.T) { runNode(t, "endpoints.js", line) })
+	}
+}
+
+// TestOldNames: what only 6.x knows.
+func TestOldNames(t *testing.T) { runNode(t, "old-names.js", "6") }
 
 // cutter remembers hijacked connections, to break them like a cable.
 type cutter struct {

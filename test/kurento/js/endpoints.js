@@ -1,17 +1,10 @@
-// Two WebRtcEndpoints and a recorder, driven by the unmodified npm
-// kurento-client 7.3.0: offer and answer between the two, candidates both ways,
-// until the endpoints are connected.
-// Usage, after npm ci: node endpoints.js <ws url> <folder for files>
+// Two WebRtcEndpoints and a recorder, with either line: offer and answer between the
+// two, candidates both ways, until the endpoints are connected.
 'use strict';
-const assert = require('assert');
-const [url, files] = process.argv.slice(2);
-const kurento = require('kurento-client');
-const ok = (what) => console.log('ok ' + what);
-process.on('unhandledRejection', (e) => { console.error('unhandled', e); process.exit(1); });
-setTimeout(() => { console.error('too slow'); process.exit(1); }, 30000).unref();
+const { assert, kurento, files, ok, start, run } = require('./lib');
 
-async function main() {
-  const client = await kurento(url);
+run(async () => {
+  const client = await start();
   const pipeline = await client.create('MediaPipeline');
   const a = await pipeline.create('WebRtcEndpoint');
   const b = await pipeline.create('WebRtcEndpoint', { recvonly: false });
@@ -44,6 +37,8 @@ async function main() {
   assert.ok((await a.getICECandidatePairs()).length >= 1);
   await a.setMaxVideoRecvBandwidth(500);
   assert.strictEqual(await a.getMaxVideoRecvBandwidth(), 500);
+  assert.ok(Object.values(await a.getStats() || {}).every((row) => /rtp$/.test(row.type)));
+  await pipeline.setLatencyStats(true);
   assert.strictEqual((await a.getStats())[a.id].type, 'endpoint');
   ok('getters');
 
@@ -60,6 +55,4 @@ async function main() {
   ok('recorder');
   await pipeline.release();
   client.close();
-  console.log('done');
-}
-main().then(() => process.exit(0), (e) => { console.error(e); process.exit(1); });
+});
