@@ -54,7 +54,7 @@ type filter struct {
 
 	mu     sync.Mutex // leaf; held while a job is started and told
 	job    *workers.Job
-	keys   []string // of settings, in the order of their first Set
+	keys   []string // of settings before there is a job, in the order of their first Set
 	calls  map[string]call
 	closed bool
 }
@@ -118,6 +118,7 @@ func (f *filter) start() {
 		c := f.calls[key]
 		job.Set(key, c.method, c.params)
 	}
+	f.keys, f.calls = nil, nil // the job keeps them; pictures are large
 	f.input.Store(job.Input(inName, workers.UnitFormats(f.kind)))
 	if f.out != nil {
 		job.Bind(outName, f.out)
@@ -129,13 +130,14 @@ func (f *filter) start() {
 func (f *filter) set(key, method string, params any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.job != nil {
+		f.job.Set(key, method, params)
+		return
+	}
 	if !slices.Contains(f.keys, key) {
 		f.keys = append(f.keys, key)
 	}
 	f.calls[key] = call{method, params}
-	if f.job != nil {
-		f.job.Set(key, method, params)
-	}
 }
 
 func (f *filter) failed(e wire.ErrorData) {
