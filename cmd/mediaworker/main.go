@@ -34,8 +34,9 @@ func main() {
 		os.Exit(64)
 	}
 	mediaworker.Limit()
-	// The work is GStreamer's threads; Go only hands frames over.
-	runtime.GOMAXPROCS(min(2, runtime.NumCPU()))
+	// The work is GStreamer's threads; Go only hands frames over, and with one
+	// processor its threads do not wake and look for work in vain.
+	runtime.GOMAXPROCS(1)
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
 	os.Exit(mediaworker.Run(os.NewFile(wire.MediaFD, "media"), os.NewFile(wire.ControlFD, "control"), log))
 }

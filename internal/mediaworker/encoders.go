@@ -105,5 +105,5 @@ func (e encoding) branch(m wire.Media, bps, pixels int) string {
 	if m.Width > 0 && m.Height > 0 {
 		scale = fmt.Sprintf("videoscale n-threads=1 qos=false ! video/x-raw,width=%d,height=%d,pixel-aspect-ratio=1/1 ! ", m.Width&^1, m.Height&^1)
 	}
-	return "queue leaky=downstream max-size-buffers=4 max-size-bytes=0 max-size-time=0 silent=true ! " + scale + e.text(bps, pixels) + end
+	return "queue leaky=downstream max-size-buffers=8 max-size-bytes=0 max-size-time=0 silent=true ! " + scale + e.text(bps, pixels) + end
 }

@@ -263,3 +263,37 @@ func TestSizeChangesInMidStream(t *testing.T) {
 		}
 	}
 }
+
+// TestLostSoundIsConcealed leaves packets out: the sound that comes out has no
+// hole, and its time is right after it.
+func TestLostSoundIsConcealed(t *testing.T) {
+	r := startJob(t, "decode", nil)
+	input1(r, codec.Opus)
+	encodeTo(r, 10, codec.PCMU, 0)
+	units := tone(t, codec.Opus, 1500*time.Millisecond)
+	start := r.play(1, units[:30], nil)
+	// 100 ms are missing.
+	for i, u := range units[35:70] {
+		var flags uint8 = wire.Key
+		if i == 0 {
+			flags |= wire.Gap
+		}
+		r.send(1, u.data, start+u.at, flags)
+	}
+	got := r.collect(10, 60)
+	for i := 1; i < len(got); i++ {
+		if d := got[i].pts - got[i-1].pts; d < 18*time.Millisecond || d > 22*time.Millisecond {
+			t.Errorf("%v between pieces %d and %d", d, i-1, i)
+		}
+	}
+	s := decodeSound(t, codec.PCMU, got)
+	for i, at := range []float64{0.62, 0.9} {
+		n := int(at * 48000)
+		if rms, _ := energy(s[n:n+1920], 1000); rms < 0.02 {
+			t.Errorf("place %d is silent: %.3f", i, rms)
+		}
+	}
+	if code := r.close(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
