@@ -3,6 +3,7 @@ package webrtc
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"github.com/govidu/govidu/elements"
 	"github.com/govidu/govidu/elements/webrtc/transport"
@@ -94,15 +95,23 @@ func (e *Endpoint) apply() {
 	e.mu.Unlock()
 	e.peer.SetBandwidth(transport.Bandwidth{
 		MaxAudioRecv: s.maxAudioRecv, MaxVideoRecv: s.maxVideoRecv, MinVideoRecv: s.minVideoRecv,
-		MinVideoSend: s.minVideoSend, MaxVideoSend: s.maxVideoSend,
+		MinVideoSend: s.minVideoSend, MaxVideoSend: s.maxVideoSend, StartVideoSend: s.remb.RembOnConnect,
 	})
 	e.peer.SetNetwork(s.network())
 }
 
+// pairOf is a pair as one of the components that it carries.
 func pairOf(p transport.CandidatePair, component int) IceCandidatePair {
+	of := func(line string) string {
+		f := strings.SplitN(line, " ", 3)
+		if len(f) < 3 {
+			return line
+		}
+		return f[0] + " " + strconv.Itoa(component) + " " + f[2]
+	}
 	return IceCandidatePair{
 		StreamID: strconv.Itoa(p.Stream), ComponentID: component,
-		LocalCandidate: p.Local, RemoteCandidate: p.Remote,
+		LocalCandidate: of(p.Local), RemoteCandidate: of(p.Remote),
 	}
 }
 

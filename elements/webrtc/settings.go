@@ -274,7 +274,8 @@ func (e *Endpoint) SetMTU(bytes int) error {
 	return set(e, func(s *settings) { s.mtu = bytes })
 }
 
-// RembParams are stored only: the estimate is the sender's (transport-cc).
+// RembParams are stored, and rembOnConnect is what encoders begin with; the
+// estimate of what a publisher can send is its own (transport-cc).
 func (e *Endpoint) RembParams() elements.RembParams {
 	return get(e, func(s *settings) elements.RembParams { return s.remb })
 }

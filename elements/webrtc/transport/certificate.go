@@ -29,8 +29,8 @@ const (
 	RSA
 )
 
-// processRSA is the process's RSA certificate, made when it is first asked for:
-// finding the primes takes long, and most nodes never need it.
+// processRSA is the process's RSA certificate, one for all Engines: finding the
+// primes takes a while.
 var processRSA = sync.OnceValues(func() (*webrtc.Certificate, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
@@ -57,6 +57,11 @@ func (e *Engine) loadCertificates() error {
 		if e.rsa, err = readPEM(name, RSA); err != nil {
 			return err
 		}
+	}
+	if e.rsa == nil {
+		go func() { // so that the first peer need not wait; an error waits for it
+			_, _ = processRSA()
+		}()
 	}
 	if name := e.cfg.PEMCertificateECDSA; name != "" {
 		e.ecdsa, err = readPEM(name, ECDSA)

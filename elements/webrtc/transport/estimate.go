@@ -7,7 +7,8 @@ import (
 )
 
 const (
-	// startBps is what a peer is said to take before it has reported.
+	// startBps is what a peer is said to take before it has reported, unless the
+	// user says otherwise.
 	startBps = 300_000
 	// floorBps is the least that is ever asked of a source.
 	floorBps = 30_000
@@ -46,27 +47,31 @@ func (e *estimate) heardLoss(fraction float64) {
 	e.reported = true
 }
 
+// fresh tells whether the peer's own estimate counts.
+func (e *estimate) fresh(now time.Time) bool { return e.remb > 0 && now.Sub(e.rembAt) < rembAge }
+
 // step moves the estimate by one interval, of about a second; sent is the number
 // of bytes sent since birth. Up by 8 %, as long as what is allowed is also used,
 // when next to nothing is lost; down by half the loss when that is over a tenth
-// (draft-ietf-rmcat-gcc-02 §6).
-func (e *estimate) step(now time.Time, sent uint64) {
+// (draft-ietf-rmcat-gcc-02 §6). A peer that says it can take more than that
+// speeds things up: it sees the delay, which comes before loss.
+func (e *estimate) step(now time.Time, sent uint64, start int) {
 	if e.lossBps == 0 {
-		e.lossBps = startBps
+		e.lossBps = float64(max(start, floorBps))
 	}
 	span := now.Sub(e.at).Seconds()
-	used := true
+	used := false
 	if !e.at.IsZero() && span > 0 {
 		used = float64(sent-e.bytes)*8/span > e.lossBps/2
 	}
 	e.at, e.bytes = now, sent
-	if !e.reported {
-		return
-	}
 	switch {
 	case e.fraction > 0.1:
 		e.lossBps *= 1 - e.fraction/2
-	case e.fraction < 0.02 && used:
+	case e.fraction > 0.02 || !used:
+	case e.fresh(now) && float64(e.remb) > e.lossBps:
+		e.lossBps = min(e.lossBps*1.5, float64(e.remb))
+	case e.reported:
 		e.lossBps = e.lossBps*1.08 + 1000
 	}
 	e.lossBps = min(max(e.lossBps, floorBps), ceilingBps)
@@ -76,12 +81,8 @@ func (e *estimate) step(now time.Time, sent uint64) {
 // allowed is the estimate within the user's bounds, in bps.
 func (e *estimate) allowed(c *caps, now time.Time) int {
 	bps := int(e.lossBps)
-	if e.remb > 0 && now.Sub(e.rembAt) < rembAge {
-		// The peer sees delay, which comes before loss: it may speed things up.
-		bps = e.remb
-		if e.lossBps < float64(bps) && e.fraction > 0.02 {
-			bps = int(e.lossBps)
-		}
+	if e.fresh(now) {
+		bps = min(bps, e.remb)
 	}
 	return bounded(bps, c.MinVideoSend, c.MaxVideoSend)
 }
@@ -114,7 +115,11 @@ func (s *Sender) wish(now time.Time) {
 		s.header.Extension, s.header.Extensions = false, s.header.Extensions[:0]
 	}
 	e := &s.estimate
-	e.step(now, s.stats.bytes)
+	start := c.StartVideoSend
+	if start <= 0 {
+		start = startBps
+	}
+	e.step(now, s.stats.bytes, start)
 	bps := e.allowed(c, now)
 	if l.Spliced() {
 		bps = 0

@@ -22,9 +22,9 @@ func TestEstimate(t *testing.T) {
 		now = now.Add(time.Second)
 		sent += uint64(bps / 8)
 		e.heardLoss(loss)
-		e.step(now, sent)
+		e.step(now, sent, startBps)
 	}
-	e.step(now, 0)
+	e.step(now, 0, startBps)
 	if got := e.allowed(kurento, now); got != startBps {
 		t.Errorf("begins with %d", got)
 	}
@@ -52,6 +52,14 @@ func TestEstimate(t *testing.T) {
 	}
 	if got := e.allowed(free, now); got != floorBps {
 		t.Errorf("%d bps in heavy loss", got)
+	}
+	// The peer has room: up to what it says, faster than without.
+	for range 8 {
+		e.heardREMB(450_000, now)
+		second(0, e.allowed(free, now))
+	}
+	if got := e.allowed(kurento, now); got != 450_000 {
+		t.Errorf("%d bps when the peer says 450000", got)
 	}
 	e.heardREMB(250_000, now)
 	if got := e.allowed(kurento, now); got != 250_000 {
@@ -96,11 +104,14 @@ func TestWish(t *testing.T) {
 	s.wish(now)
 	s.wish(now.Add(time.Second)) // nothing new
 	s.heard(&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 3_000_000}, now)
-	s.wish(now.Add(2 * time.Second))
+	for i := range 2 {
+		s.stats.bytes += 60_000
+		s.wish(now.Add(time.Duration(2000+200*i) * time.Millisecond))
+	}
 	s.heard(&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 40_000}, now)
 	s.wish(now.Add(3 * time.Second))
 	s.wish(now.Add(3*time.Second + wishRenew))
-	if got := rates(); !slices.Equal(got, []int{startBps, 500_000, 100_000, 100_000}) {
+	if got := rates(); !slices.Equal(got, []int{startBps, 450_000, 500_000, 100_000, 100_000}) {
 		t.Errorf("wishes %v", got)
 	}
 }

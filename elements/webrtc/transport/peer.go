@@ -144,7 +144,7 @@ func (p *Peer) Sender(kind pipeline.Kind) *Sender {
 	return nil
 }
 
-// Bandwidth bounds what flows, in kbit/s; 0 is no limit.
+// Bandwidth bounds what flows, in kbit/s if nothing else is said; 0 is no limit.
 type Bandwidth struct {
 	// MaxAudioRecv and MaxVideoRecv cap what the peer shall send. Before
 	// negotiation they become b= lines; the cap of video is announced by REMB as
@@ -155,6 +155,8 @@ type Bandwidth struct {
 	// MinVideoSend and MaxVideoSend bound what the peer is said to take: the
 	// target of encoders, and what sources are asked for.
 	MinVideoSend, MaxVideoSend int
+	// StartVideoSend is what encoders begin with, in bit/s; 0 is 300,000.
+	StartVideoSend int
 }
 
 // SetBandwidth changes the bounds.

@@ -232,7 +232,7 @@ func (s *Sender) begin(p *pipeline.Packet, at time.Time) verdict {
 	}
 	s.left, s.leftAt = s.from, at
 	s.from, s.changed = p.Header.SSRC, false
-	s.line.begin(p.Header.SequenceNumber, p.Header.Timestamp, at, p.Format.ClockRate)
+	s.line.begin(p.Header.SequenceNumber, p.Header.Timestamp, at, s.use.rate)
 	s.pictures.begin(p.Format.Codec, p.Payload)
 	return sent
 }
@@ -270,7 +270,7 @@ func (s *Sender) choose(f *pipeline.Format) *sendCodec {
 	profile := h264Profile(f.Fmtp)
 	for i := range s.codecs {
 		c := &s.codecs[i]
-		if c.name != f.Codec || c.rate != f.ClockRate {
+		if c.name != f.Codec || f.ClockRate != 0 && c.rate != f.ClockRate {
 			continue
 		}
 		if f.Codec != codec.H264 || profile == "" || c.profile == profile {
