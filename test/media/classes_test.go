@@ -48,8 +48,8 @@ func TestClasses(t *testing.T) {
 	if out, err := install(); err != nil {
 		t.Fatalf("install the clients: %v: %s", err, out)
 	}
-	for _, client := range []string{"kurento-client", "kurento-client-6"} {
-		t.Run(client, func(t *testing.T) {
+	for _, client := range []string{"7", "6"} {
+		t.Run("client-"+client, func(t *testing.T) {
 			n := startNode(t)
 			sources(t, n.files)
 			args := []string{"classes.js", n.url, n.files, client}

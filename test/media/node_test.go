@@ -71,12 +71,16 @@ func startNode(t testing.TB) *node {
 	return &node{n, "ws" + strings.TrimPrefix(h.URL, "http") + "/kurento", h.URL + "/jobs", files}
 }
 
-// install puts the clients into js/node_modules, once.
+// install puts the clients into node_modules of js and js/six, once.
 var install = sync.OnceValues(func() (string, error) {
-	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-	cmd.Dir = "js"
-	out, err := cmd.CombinedOutput()
-	return string(out), err
+	for _, dir := range []string{"js", "js/six"} {
+		cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+		cmd.Dir = dir
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return string(out), err
+		}
+	}
+	return "", nil
 })
 
 // script runs a program of js; it passes when its last line is "done".

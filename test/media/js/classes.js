@@ -1,7 +1,7 @@
 // Every class, created, used and released with the unmodified Kurento client.
 // What the media must look and sound like is printed as lines "media {…}" for
 // the caller to judge by decoding.
-// Usage: node classes.js <kms url> <folder of files> <client package> [case …]
+// Usage: node classes.js <kms url> <folder of files> <7 or 6: which client> [case …]
 'use strict';
 const assert = require('assert');
 const fs = require('fs');
@@ -9,8 +9,8 @@ const http = require('http');
 const WebSocket = require('ws');
 
 const [url, folder, name, ...only] = process.argv.slice(2);
-const kurento = require(name);
-const six = /6/.test(name.replace('kurento-client', ''));
+const six = name === '6';
+const kurento = require(six ? './six/node_modules/kurento-client' : 'kurento-client');
 const IceCandidate = kurento.getComplexType('IceCandidate');
 process.on('unhandledRejection', (e) => { console.error('unhandled', e); process.exit(1); });
 
@@ -375,14 +375,14 @@ const cases = {
       await connected;
       const recording = record(pipeline, b, f, 3500);
       await sleep(1500);
-      await a.requestKeyframe();
+      if (!six) await a.requestKeyframe();
       const types = Object.values(await b.getStats()).map((s) => s.type).sort();
       assert.ok(types.includes('inboundrtp'), types.join());
       await recording;
       media(f, halves);
     }
     await refused(40107, () => pipeline.create('RtpEndpoint', { crypto: kurento.getComplexType('SDES')({ crypto: 'AES_128_CM_HMAC_SHA1_80', key: 'short' }) }), /key size/i);
-    await refused(40111, async () => (await pipeline.create('RtpEndpoint')).requestKeyframe());
+    if (!six) await refused(40111, async () => (await pipeline.create('RtpEndpoint')).requestKeyframe());
     const one = await pipeline.create('RtpEndpoint');
     await refused(40201, () => one.processOffer(''));
     await refused(40209, () => one.processAnswer('v=0\r\n'));
