@@ -68,7 +68,42 @@ func sections(sdp string) (names []string, lines map[string][]string) {
 	return names, lines
 }
 
+// named puts codecs in the place of payload types, which are an offerer's to
+// choose; an answer must repeat those of the offer, and is left as it is.
+func named(sdp string) string {
+	if !strings.Contains(sdp, "a=setup:actpass") {
+		return sdp
+	}
+	codecs := map[string]string{"0": "PCMU", "8": "PCMA"}
+	lines := strings.Split(sdp, "\r\n")
+	for _, line := range lines {
+		if rest, ok := strings.CutPrefix(line, "a=rtpmap:"); ok {
+			number, codec, _ := strings.Cut(rest, " ")
+			codecs[number], _, _ = strings.Cut(codec, "/")
+		}
+	}
+	for i, line := range lines {
+		for _, prefix := range []string{"a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"} {
+			rest, ok := strings.CutPrefix(line, prefix)
+			number, rest, _ := strings.Cut(rest, " ")
+			if name := codecs[number]; ok && name != "" {
+				lines[i] = prefix + name + " " + rest
+			}
+		}
+		if f := strings.Fields(line); strings.HasPrefix(line, "m=") && len(f) > 3 {
+			for k := range f[3:] {
+				if name := codecs[f[3+k]]; name != "" {
+					f[3+k] = name
+				}
+			}
+			lines[i] = strings.Join(f, " ")
+		}
+	}
+	return strings.Join(lines, "\r\n")
+}
+
 func diffSDP(theirs, ours string) []sdpDifference {
+	theirs, ours = named(theirs), named(ours)
 	var out []sdpDifference
 	names1, a := sections(theirs)
 	names2, b := sections(ours)

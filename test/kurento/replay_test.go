@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/govidu/govidu/internal/jsonrpc"
 	"github.com/govidu/govidu/internal/medianode"
+	"github.com/govidu/govidu/internal/workers"
 	"github.com/govidu/govidu/kms/replay"
 )
 
@@ -34,7 +36,16 @@ func media(t *testing.T) string {
 // player plays on a media node of its own, over WebSockets.
 func player(t *testing.T, dir string) *replay.Player {
 	t.Helper()
-	node, err := medianode.New(medianode.Config{Loopback: true, FileRoots: []string{dir}, Log: slog.New(slog.DiscardHandler)})
+	worker, err := filepath.Abs("../../bin/mediaworker")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(worker); err != nil {
+		t.Fatalf("%v: run make worker", err)
+	}
+	node, err := medianode.New(medianode.Config{
+		Loopback: true, FileRoots: []string{dir}, STUNPort: -1, Log: slog.New(slog.DiscardHandler), Workers: workers.Config{Binary: worker, Cores: 16},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
