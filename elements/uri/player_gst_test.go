@@ -208,6 +208,9 @@ func TestPlayFiles(t *testing.T) {
 			if got := th.told(p); !slices.Equal(got, []string{"START", "STOP", "EndOfStream"}) {
 				t.Errorf("events %v", got)
 			}
+			for _, e := range th.Events(p, "Error") {
+				t.Errorf("error %v", e.Data)
+			}
 			if row.video != "" {
 				n, m := len(as.packets()), len(shown.packets())
 				if row.direct && (n < 74 || n > 76) {

@@ -72,3 +72,22 @@ void gv_serve(gpointer src, guint64 size, uintptr_t handle) {
 }
 
 guint64 gv_base_time(gpointer pipeline) { return gst_element_get_base_time(pipeline); }
+
+int gv_settled(gpointer element, int state) {
+	GstState now, next;
+	return gst_element_get_state(element, &now, &next, 0) == GST_STATE_CHANGE_SUCCESS && now == (GstState)state;
+}
+
+static GstPadProbeReturn pts_from_dts(GstPad *pad, GstPadProbeInfo *info, gpointer user) {
+	(void)pad;
+	(void)user;
+	GstBuffer *b = GST_PAD_PROBE_INFO_BUFFER(info);
+	if (!GST_BUFFER_PTS_IS_VALID(b) && GST_BUFFER_DTS_IS_VALID(b)) {
+		b = gst_buffer_make_writable(b);
+		GST_BUFFER_PTS(b) = GST_BUFFER_DTS(b);
+		GST_PAD_PROBE_INFO_DATA(info) = b;
+	}
+	return GST_PAD_PROBE_OK;
+}
+
+void gv_pts_from_dts(gpointer pad) { gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, pts_from_dts, NULL, NULL); }

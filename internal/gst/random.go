@@ -41,3 +41,17 @@ func (p *Pipeline) BaseTime() time.Duration {
 	defer runtime.KeepAlive(p)
 	return time.Duration(C.gv_base_time(p.ptr()))
 }
+
+// Settled tells whether the element and all inside it have reached a state and
+// nothing is under way: in Paused, that every sink has its first frame.
+func (e *Element) Settled(s State) bool {
+	defer runtime.KeepAlive(e)
+	return C.gv_settled(e.ptr(), C.int(s)) != 0
+}
+
+// PTSFromDTS gives buffers that pass without a PTS their DTS for one, as those of
+// AVI files need.
+func (p *Pad) PTSFromDTS() {
+	defer runtime.KeepAlive(p)
+	C.gv_pts_from_dts(C.gpointer(p.p.Unsafe()))
+}

@@ -6,4 +6,6 @@
 
 void gv_serve(gpointer src, guint64 size, uintptr_t handle);
 guint64 gv_base_time(gpointer pipeline);
+void gv_pts_from_dts(gpointer pad);
+int gv_settled(gpointer element, int state);
 #endif

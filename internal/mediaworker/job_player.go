@@ -5,7 +5,9 @@ package mediaworker
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,6 +20,9 @@ const (
 	// prerollTime is how long a file that comes at once may take to show its
 	// streams.
 	prerollTime = 20 * time.Second
+	// settleTime is how long a sink may wait for its first frame while others have
+	// theirs.
+	settleTime = 3 * time.Second
 	// maxTracks bounds the streams of a file that are looked at.
 	maxTracks = 64
 )
@@ -41,6 +46,7 @@ type playerJob struct {
 	// Of the owner.
 	playing bool // what the server wants
 	ready   bool
+	shown   time.Time // when every stream had shown what it is
 	over    bool // end or failure was told
 
 	mu        sync.Mutex // of the threads that find and send streams
@@ -107,6 +113,7 @@ func (j *playerJob) call(method string, params json.RawMessage, files []*os.File
 		if !j.ready || !ok || p.Ms < 0 || to > 0 && at > to {
 			return nil, kerr.New(kerr.PlayerSeekFail, "Seek fails")
 		}
+		j.forget()
 		if !j.pipe.Seek(1, gst.SeekFlush|gst.SeekKeyUnit, at, gst.Never) {
 			return nil, kerr.New(kerr.PlayerSeekFail, "Seek fails")
 		}
@@ -178,6 +185,8 @@ func (j *playerJob) open(p playerOpen) error {
 		return err
 	}
 	parse.OnPadAdded(func(pad *gst.Pad) { j.found(pad, queue) })
+	j.w.every(j.prerolled)
+	j.w.every(j.flush)
 	j.w.start("player bus", func() { j.listen() })
 	if p.Mode != "pipe" { // an upload takes the time it takes
 		j.timer = time.AfterFunc(prerollTime, func() {
@@ -211,6 +220,7 @@ func (j *playerJob) hear(m gst.Message) {
 		j.prerolled()
 	case "eos":
 		if !j.over {
+			j.flush()
 			j.over = true
 			j.w.tell(wire.EventEnd, wire.NameData{})
 		}
@@ -230,15 +240,26 @@ func (j *playerJob) hear(m gst.Message) {
 // prerolled goes on when every stream has shown what it is. parsebin shows all of
 // them before the first frame leaves it.
 func (j *playerJob) prerolled() {
+	if j.ready || j.over {
+		return
+	}
 	j.mu.Lock()
 	n, wait := len(j.tracks), j.seen == 0 || j.undecided > 0
 	j.mu.Unlock()
-	if j.ready || j.over || wait {
+	if wait {
 		return
 	}
 	if n == 0 {
 		j.failed("INVALID_MEDIA", "the file has neither pictures nor sound that can be used")
 		return
+	}
+	// Started before every sink has its first frame, one would count its time
+	// from nothing. A stream that begins late is not waited for.
+	if j.shown.IsZero() {
+		j.shown = time.Now()
+	}
+	if !j.pipe.Settled(gst.Paused) && time.Since(j.shown) < settleTime {
+		return // asked again at the next tick
 	}
 	j.ready = true
 	r := playerReady{DurationMs: -1}
@@ -254,6 +275,33 @@ func (j *playerJob) prerolled() {
 	j.w.event("ready", r)
 	if err := j.obey(); err != nil {
 		j.failed("INVALID_MEDIA", err.Error())
+	}
+}
+
+// flush sends frames that wait for the clock when no other follows them.
+func (j *playerJob) flush() {
+	if !j.ready || !j.pipe.Settled(gst.Playing) {
+		return
+	}
+	j.mu.Lock()
+	tracks := slices.Collect(maps.Values(j.tracks))
+	j.mu.Unlock()
+	for _, t := range tracks {
+		t.mu.Lock()
+		t.flush()
+		t.mu.Unlock()
+	}
+}
+
+// forget drops frames that wait for the clock, before a seek.
+func (j *playerJob) forget() {
+	j.mu.Lock()
+	tracks := slices.Collect(maps.Values(j.tracks))
+	j.mu.Unlock()
+	for _, t := range tracks {
+		t.mu.Lock()
+		t.early = nil
+		t.mu.Unlock()
 	}
 }
 

@@ -3,10 +3,12 @@
 package mediaworker
 
 import (
+	"bytes"
 	"encoding/hex"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
@@ -17,8 +19,10 @@ import (
 	"github.com/govidu/govidu/internal/workers/wire"
 )
 
-// playerTrack is one stream of the file. Its fields are those of the thread that
-// sends it.
+// maxEarly bounds the frames that wait for the clock.
+const maxEarly = 64
+
+// playerTrack is one stream of the file.
 type playerTrack struct {
 	j    *playerJob
 	kind string
@@ -29,6 +33,9 @@ type playerTrack struct {
 	last time.Duration
 	both bool // frames are in decoding order, with B-frames
 	own  bool // encoded here: the format is fixed
+
+	mu    sync.Mutex // before j.mu
+	early []gst.Sample
 }
 
 // A sink that waits for a frame's time. max-buffers bounds nothing in practice:
@@ -118,6 +125,7 @@ func (j *playerJob) found(pad *gst.Pad, queue *gst.Element) {
 	if out == nil || pad.Link(in) != nil {
 		return
 	}
+	out.PTSFromDTS()
 	j.undecided++
 	out.Watch(gst.Buffers|gst.Down, func(p gst.Probe) gst.Verdict {
 		switch {
@@ -171,11 +179,36 @@ func (t *playerTrack) link(out *gst.Pad, chain string) error {
 	return bin.SyncState()
 }
 
-// sample sends a frame whose time has come.
+// sample sends a frame whose time has come. Sinks also hand out, at once and
+// whatever the state, frames that are decoded before the first one to show; their
+// place in time is known only when the clock runs.
 func (t *playerTrack) sample(s gst.Sample) {
 	if s.Running == gst.Never || len(s.Data) == 0 {
 		return // headers, which the format tells too
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.j.pipe.Settled(gst.Playing) {
+		if len(t.early) < maxEarly {
+			s.Data = bytes.Clone(s.Data)
+			t.early = append(t.early, s)
+		}
+		return
+	}
+	t.flush()
+	t.send(s)
+}
+
+// flush sends what came before the clock ran. The caller holds t.mu.
+func (t *playerTrack) flush() {
+	early := t.early
+	t.early = nil
+	for _, s := range early {
+		t.send(s)
+	}
+}
+
+func (t *playerTrack) send(s gst.Sample) {
 	pts := t.j.pipe.BaseTime() + s.Running
 	if t.line == nil {
 		if t.kind == "video" && !s.Key {
