@@ -39,7 +39,7 @@ test-race: ## Unit tests with the race detector
 test-gst: worker ## Tests of what needs GStreamer
 	scripts/install.sh ffmpeg
 	go vet -tags gst ./internal/gst ./internal/mediaworker ./cmd/mediaworker
-	CGO_ENABLED=1 go test -tags gst -count=1 -timeout 10m ./internal/gst/... ./internal/mediaworker/...
+	CGO_ENABLED=1 go test -tags gst -count=1 -timeout 15m ./internal/gst/... ./internal/mediaworker/...
 
 test-e2e: web build ## End-to-end tests: the binary, real Chromium, the old clients
 	scripts/install.sh node chromium ffmpeg

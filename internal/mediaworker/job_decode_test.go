@@ -7,12 +7,17 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/internal/gst"
 	"github.com/govidu/govidu/internal/workers/wire"
 )
 
-func TestMain(m *testing.M) { gst.Init(); m.Run() }
+func TestMain(m *testing.M) {
+	gst.Init()
+	goleak.VerifyTestMain(m)
+}
 
 var (
 	videoCodecs = []codec.Name{codec.VP8, codec.VP9, codec.H264, codec.AV1, codec.H265}
