@@ -16,6 +16,9 @@ const (
 	soundCaps = "audio/x-raw,format=S16LE,rate=48000,channels=2,layout=interleaved"
 	// soundQueue bounds what waits in an output of the mix, in blocks.
 	soundQueue = 25
+	// idleEvery is how many blocks come to one that a port gets to which nobody
+	// listens: three a second, within the base's silence.
+	idleEvery = 16
 	// soundBehind is how far the mix may be behind its time before it leaves
 	// blocks out.
 	soundBehind = 200 * time.Millisecond
@@ -32,10 +35,29 @@ type mixdown struct {
 	// Owner only.
 	sinks map[string]*gst.Element // by input
 
+	// Of run.
+	jobs      []mixJob
+	heard     []mixVoice
+	sum, part []int32
+	data      []byte
+
 	mu     sync.Mutex // leaf
 	voices map[string]*voice
 	outs   map[string]*soundOut
 }
+
+// mixJob is a port to be filled, mixVoice what an input brings to a block.
+type (
+	mixJob struct {
+		name  string
+		src   *gst.Element
+		hears []string
+	}
+	mixVoice struct {
+		name    string
+		samples []int16
+	}
+)
 
 // soundOut is a raw audio port.
 type soundOut struct {
@@ -44,11 +66,14 @@ type soundOut struct {
 	port *port
 	// hears are the inputs it gives; nil is all but the one of its own name.
 	hears []string
+	busy  bool // somebody listens
 }
 
 func newMixdown(w *worker) *mixdown {
 	s := &mixdown{w: w, stop: make(chan struct{}), done: make(chan struct{}), sinks: map[string]*gst.Element{},
-		voices: map[string]*voice{}, outs: map[string]*soundOut{}}
+		voices: map[string]*voice{}, outs: map[string]*soundOut{},
+		sum: make([]int32, mixSamples), part: make([]int32, mixSamples), data: make([]byte, 2*mixSamples)}
+	w.every(s.look)
 	w.start("mix", s.run)
 	return s
 }
@@ -141,6 +166,7 @@ func (s *mixdown) openPort(name string, hears []string) error {
 	s.mu.Lock()
 	s.outs[name] = &soundOut{bin: bin, src: bin.Find("mix"), port: port, hears: hears}
 	s.mu.Unlock()
+	s.look()
 	return nil
 }
 
@@ -182,49 +208,56 @@ func (s *mixdown) run() {
 	}
 }
 
-// mix makes one block of every port.
+// mix makes one block of every port that somebody listens to; others get one
+// now and then, so that they are seen to flow.
 func (s *mixdown) mix(block int64) {
-	type heard struct {
-		name    string
-		samples []int16
-	}
-	type job struct {
-		src   *gst.Element
-		name  string
-		hears []string
-	}
-	const n = blockFrames * mixChannels
-	var all []heard
-	var jobs []job
+	alive := block/blockFrames%idleEvery == 0
+	jobs, heard := s.jobs[:0], s.heard[:0]
+	busy := false
 	s.mu.Lock()
-	for name, v := range s.voices {
-		samples := make([]int16, n)
-		if v.take(block, samples) {
-			all = append(all, heard{name, samples})
+	for name, out := range s.outs {
+		if out.busy || alive {
+			jobs = append(jobs, mixJob{name, out.src, out.hears})
+			busy = true
 		}
 	}
-	for name, out := range s.outs {
-		jobs = append(jobs, job{out.src, name, out.hears})
+	for name, v := range s.voices {
+		if had := v.take(block, v.block); had && busy {
+			heard = append(heard, mixVoice{name, v.block})
+		}
 	}
 	s.mu.Unlock()
-	sum, part := make([]int32, n), make([]int32, n)
-	for _, h := range all {
-		mixInto(sum, h.samples)
+	s.jobs, s.heard = jobs, heard
+	clear(s.sum)
+	for _, h := range heard {
+		mixInto(s.sum, h.samples)
 	}
-	data := make([]byte, 2*n)
 	for _, j := range jobs {
 		whole := j.hears == nil
-		clear(part)
-		for _, h := range all {
+		clear(s.part)
+		for _, h := range heard {
 			if whole && h.name == j.name || slices.Contains(j.hears, h.name) {
-				mixInto(part, h.samples)
+				mixInto(s.part, h.samples)
 			}
 		}
 		if whole {
-			saturate(data, sum, part)
+			saturate(s.data, s.sum, s.part)
 		} else {
-			saturate(data, part, nil)
+			saturate(s.data, s.part, nil)
 		}
-		_ = j.src.Push(gst.Frame{Data: data, PTS: frameTime(block), Duration: mixBlock, Key: true}, soundQueue)
+		_ = j.src.Push(gst.Frame{Data: s.data, PTS: frameTime(block), Duration: mixBlock, Key: true}, soundQueue)
+	}
+}
+
+// look notes which ports are listened to. Owner.
+func (s *mixdown) look() {
+	busy := map[string]bool{}
+	for _, o := range s.w.outputs {
+		busy[o.port] = true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, out := range s.outs {
+		out.busy = busy[name]
 	}
 }

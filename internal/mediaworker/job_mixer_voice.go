@@ -12,6 +12,7 @@ const (
 	mixChannels = 2
 	mixBlock    = 20 * time.Millisecond
 	blockFrames = int64(mixRate / 50)
+	mixSamples  = int(blockFrames) * mixChannels
 )
 
 const (
@@ -44,6 +45,7 @@ func frameTime(frame int64) time.Duration {
 // the source's goroutine, take from the mix's.
 type voice struct {
 	mu     sync.Mutex
+	block  []int16 // of the mix: what it took last
 	ring   []int16 // voiceWindow frames; frame n at n modulo that; zero where nothing is
 	next   int64   // the frame behind the last one put
 	played int64   // the frame behind the last one taken
@@ -52,7 +54,7 @@ type voice struct {
 }
 
 func newVoice(played int64) *voice {
-	return &voice{ring: make([]int16, voiceWindow*mixChannels), played: played, next: played}
+	return &voice{block: make([]int16, mixSamples), ring: make([]int16, voiceWindow*mixChannels), played: played, next: played}
 }
 
 // put takes samples (stereo, interleaved) that belong at a frame.
