@@ -3,9 +3,10 @@ SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
 LDFLAGS := -s -w -X github.com/govidu/govidu/internal/process.version=$(VERSION)
 PAGE := openvidu/web/app
+GST := ./internal/gst ./internal/mediaworker ./internal/workers ./elements/filters ./elements/hubs ./elements/uri
 UNIT := $$(go list ./... | grep -v /test/)
 
-.PHONY: help build worker web run test test-race test-gst test-e2e test-faults fuzz lint docs docker clean
+.PHONY: help build worker web run test test-race test-gst test-e2e test-faults test-examples fuzz lint docs docker clean
 help: ## Print this menu
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
 
@@ -24,12 +25,13 @@ openvidu/web/dist/index.html: $(shell find $(PAGE) -path $(PAGE)/node_modules -p
 	scripts/node.sh npm --prefix $(PAGE) run --silent build
 	@touch $@
 
-run: web build ## Build all and start a developer server on https://localhost:4443
+run: web build ## Start a developer server on https://localhost:4443; the worker is built meanwhile
+	@mkdir -p .tools; ($(MAKE) --no-print-directory worker >.tools/worker.log 2>&1 && echo "The media worker is built." || echo "The media worker was not built: see .tools/worker.log") &
 	exec bin/openvidu-server --dev $(ARGS)
 
-test: ## Everything: page, build, lint, unit tests with -race, end to end
-	scripts/install.sh gcc node chromium ffmpeg
-	$(MAKE) --no-print-directory web build
+test: ## Everything: page, build, lint, unit tests with -race, GStreamer, end to end
+	scripts/install.sh gcc gstreamer node chromium ffmpeg
+	$(MAKE) --no-print-directory web build worker
 	scripts/test.sh
 
 test-race: ## Unit tests with the race detector
@@ -38,16 +40,20 @@ test-race: ## Unit tests with the race detector
 
 test-gst: worker ## Tests of what needs GStreamer
 	scripts/install.sh ffmpeg
-	go vet -tags gst ./internal/gst ./internal/mediaworker ./cmd/mediaworker
-	CGO_ENABLED=1 go test -tags gst -count=1 -timeout 15m ./internal/gst/... ./internal/mediaworker/...
+	go vet -tags gst $(GST)
+	CGO_ENABLED=1 go test -tags gst -count=1 -p 1 -timeout 15m $(GST)
 
-test-e2e: web build ## End-to-end tests: the binary, real Chromium, the old clients
+test-e2e: web build worker ## End-to-end tests: the binaries, real Chromium, the old clients
 	scripts/install.sh node chromium ffmpeg
-	scripts/node.sh go test -count=1 -timeout 14m ./test/...
+	scripts/node.sh go test -count=1 -p 1 -timeout 20m ./test/...
 
-test-faults: web build ## Long fault tests: twenty kill -9, strict times (run alone)
+test-faults: web build worker ## Long fault tests: kill -9, crashing workers, strict times (run alone)
 	scripts/install.sh node chromium ffmpeg
-	GOVIDU_KILLS=20 GOVIDU_STRICT_TIMES=1 scripts/node.sh go test -count=1 -v -timeout 60m ./test/e2e/...
+	GOVIDU_KILLS=20 GOVIDU_STRICT_TIMES=1 GOVIDU_CYCLES=1000 scripts/node.sh go test -count=1 -p 1 -v -timeout 90m ./test/e2e/... ./test/faults/...
+
+test-examples: build worker ## Every example: its server, its page in Chromium
+	scripts/install.sh node chromium
+	cd examples && ../scripts/node.sh npm ci --ignore-scripts --no-audit --no-fund && ../scripts/node.sh node --test test/
 
 fuzz: ## Every fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(or $(FUZZTIME),20s)

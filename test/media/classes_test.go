@@ -48,10 +48,11 @@ func TestClasses(t *testing.T) {
 	if out, err := install(); err != nil {
 		t.Fatalf("install the clients: %v: %s", err, out)
 	}
+	files := t.TempDir()
+	sources(t, files)
 	for _, client := range []string{"7", "6"} {
 		t.Run("client-"+client, func(t *testing.T) {
-			n := startNode(t)
-			sources(t, n.files)
+			n := startNodeIn(t, files)
 			args := []string{"classes.js", n.url, n.files, client}
 			if only := os.Getenv("GOVIDU_CASES"); only != "" {
 				args = append(args, strings.Split(only, ",")...)

@@ -38,9 +38,10 @@ type node struct {
 	files string // the folder that file URIs may name
 }
 
-func startNode(t testing.TB) *node {
+func startNode(t testing.TB) *node { t.Helper(); return startNodeIn(t, t.TempDir()) }
+
+func startNodeIn(t testing.TB, files string) *node {
 	t.Helper()
-	files := t.TempDir()
 	log := slog.New(slog.DiscardHandler)
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
