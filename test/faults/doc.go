@@ -1,0 +1,14 @@
+// Package faults breaks a media node's parts under running calls: workers are
+// killed and hung, graphs are built and released by the thousand, and what the
+// others notice of it is measured. It needs the media worker (make worker), the
+// programs (make build) and ffmpeg.
+//
+// The figures of `make test-faults` are asserted with GOVIDU_STRICT_TIMES=1 on a
+// machine that does nothing else; otherwise deadlines are ten times as long.
+//
+//	GOVIDU_CRASHES  workers killed by TestWorkerCrash (3)
+//	GOVIDU_HANGS    workers stopped by TestWorkerHang (1)
+//	GOVIDU_CYCLES   rounds of TestCycles (6)
+//	GOVIDU_LANES    rounds of TestCycles at the same time (2)
+//	GOVIDU_REPORT   folder for TestCycles' table and plot (the test's own)
+package faults
