@@ -36,7 +36,7 @@ type hub struct {
 	elements.MediaObject
 	director director
 
-	change sync.Mutex // one change of ports and routes at a time; taken before every lock but connectMu's callers (docs/locks.md)
+	change sync.Mutex // one change of ports and routes at a time (docs/locks.md)
 
 	mu     sync.Mutex // leaf: ports, born, closed
 	ports  []*HubPort

@@ -104,9 +104,9 @@ func (s *stageRig) source(stream uint16, name string, m wire.Media, units []unit
 	s.must(wire.MethodInput, wire.StreamParams{Stream: stream, Name: name, Media: m})
 	stop, ended := make(chan struct{}), make(chan struct{})
 	s.stops[stream], s.ended[stream] = stop, ended
-	s.mu.Lock()
+	s.sendMu.Lock()
 	s.next[stream] = 0
-	s.mu.Unlock()
+	s.sendMu.Unlock()
 	s.playing.Go(func() {
 		defer close(ended)
 		timer := time.NewTimer(0)
@@ -341,8 +341,9 @@ func TestAlphaBlending(t *testing.T) {
 	s.source(1, "m", mediaOf(codec.VP8), plain(t, codec.VP8, palette[0], 320, 240), time.Second, 0)
 	s.source(2, "a", mediaOf(codec.H264), plain(t, codec.H264, palette[1], 160, 120), time.Second, 0)
 	s.source(3, "b", mediaOf(codec.VP8), plain(t, codec.VP8, palette[2], 160, 120), time.Second, 0)
-	s.show(scene{Layers: []layer{{"a", 0, 0, 1, 1}}})
-	time.Sleep(300 * time.Millisecond)
+	s.encode(101, "x", codec.Opus)
+	s.show(scene{Layers: []layer{{"a", 0, 0, 1, 1}}, Minus: []string{"x"}})
+	s.hears(101, "a port without sources", nil, nil) // 0.8 s have passed
 	if n := len(s.frames1(100)); n > 0 {
 		t.Errorf("%d pictures without a master", n)
 	}
