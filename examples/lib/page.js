@@ -57,6 +57,7 @@ export async function connect(server, { method = 'offer', name = 'main', stream,
   server.on('candidate', async (c) => {
     if (c.name !== name) return;
     await ready;
+    if (peer.signalingState === 'closed') return; // a peer of that name came and went
     await peer.addIceCandidate(c.candidate).catch((error) => console.warn(error));
   });
   await peer.setLocalDescription();
