@@ -47,12 +47,12 @@ type playerJob struct {
 	playing bool // what the server wants
 	ready   bool
 	shown   time.Time // when every stream had shown what it is
-	over    bool // end or failure was told
+	over    bool      // end or failure was told
 
 	mu        sync.Mutex // of the threads that find and send streams
 	tracks    map[string]*playerTrack
 	seen      int
-	undecided int  // streams that have shown no frame yet
+	undecided int // streams that have shown no frame yet
 	closing   bool
 }
 
@@ -111,11 +111,13 @@ func (j *playerJob) call(method string, params json.RawMessage, files []*os.File
 		_, to, ok := j.pipe.Seekable()
 		at := time.Duration(p.Ms) * time.Millisecond
 		if !j.ready || !ok || p.Ms < 0 || to > 0 && at > to {
-			return nil, kerr.New(kerr.PlayerSeekFail, "Seek fails")
+			return nil, kerr.New(kerr.PlayerSeekFail, "Seek to %v fails: the file can be sought in %v, up to %v", at, ok, to)
 		}
 		j.forget()
-		if !j.pipe.Seek(1, gst.SeekFlush|gst.SeekKeyUnit, at, gst.Never) {
-			return nil, kerr.New(kerr.PlayerSeekFail, "Seek fails")
+		// One sink is enough: what it asks for flushes all of them. The pipeline
+		// would ask through each in turn, and the second can be refused.
+		if !j.sink().Seek(1, gst.SeekFlush|gst.SeekKeyUnit, at, gst.Never) {
+			return nil, kerr.New(kerr.PlayerSeekFail, "Seek to %v fails", at)
 		}
 		return nil, nil
 	case "position":
@@ -291,6 +293,16 @@ func (j *playerJob) flush() {
 		t.flush()
 		t.mu.Unlock()
 	}
+}
+
+// sink is the one that seeks; there is one when j.ready.
+func (j *playerJob) sink() *gst.Element {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if t := j.tracks["video"]; t != nil {
+		return t.sink
+	}
+	return j.tracks["audio"].sink
 }
 
 // forget drops frames that wait for the clock, before a seek.

@@ -27,7 +27,8 @@ type playerTrack struct {
 	j    *playerJob
 	kind string
 	name codec.Name // "" for what is described by its caps
-	out  *gst.Pad   // the appsink's
+	sink *gst.Element
+	out  *gst.Pad // the sink's
 	line *line
 	dead bool // guarded by j.mu
 	last time.Duration
@@ -168,7 +169,7 @@ func (t *playerTrack) link(out *gst.Pad, chain string) error {
 		return err
 	}
 	sink := bin.Find("sink")
-	t.out = sink.Pad("sink")
+	t.sink, t.out = sink, sink.Pad("sink")
 	sink.OnSample(t.sample)
 	if err := t.j.pipe.Add(bin); err != nil {
 		return err
