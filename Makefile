@@ -65,6 +65,7 @@ lint: ## go vet and the pinned staticcheck
 
 docs: ## Write the generated pages of docs/
 	go test ./internal/config -run TestReferenceIsCurrent -update
+	go test ./internal/medianode -run TestManualIsCurrent -update
 
 docker: ## Build the container image govidu:VERSION
 	docker build --build-arg VERSION=$(VERSION) -t govidu:$(VERSION) .

@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/gorilla/websocket"
 
+	"github.com/govidu/govidu/elements"
 	"github.com/govidu/govidu/internal/jsonrpc"
 	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/internal/obs"
@@ -74,6 +75,9 @@ func NewServer(cfg Config) (*Server, error) {
 	go s.collect()
 	return s, nil
 }
+
+// Registry holds the types served, ServerManager among them.
+func (s *Server) Registry() *elements.Registry { return s.cfg.Registry }
 
 // ServeHTTP takes WebSockets on the configured path; a WebSocket on another
 // path is accepted and closed with 1002 "Invalid path", as the original does.

@@ -64,11 +64,11 @@ func run(in config.Input) (err error) {
 		err = errors.Join(err, down.Close(ctx))
 	}()
 
-	node, err := medianode.New(medianode.Config{
-		MediaPort: cfg.MediaPort, STUNPort: -1, AnnouncedIPs: cfg.AnnouncedIP, Loopback: true, FileRoots: cfg.FileRoots,
-		Token: cfg.KMSToken, Open: cfg.KMSOpen, AllowedOrigins: cfg.KMSAllowedOrigins, Log: log, Metrics: registry,
-		Path: cfg.KMSPath, ExceptionLimit: cfg.KMSExceptionLimit, SessionPeriod: cfg.SessionPeriod(), NoRequestCache: cfg.KMSNoRequestCache,
-	})
+	media := medianode.Config{STUNPort: -1, Loopback: true, Log: log, Metrics: registry}
+	if err := media.Apply(cfg.Media, cfg.Kurento, cfg.Endpoints); err != nil {
+		return err
+	}
+	node, err := medianode.New(media)
 	if err != nil {
 		return err
 	}

@@ -134,11 +134,13 @@ func (s *server) startMedia(ctx context.Context) error {
 	if err := recoverFiles(ctx, roots, s.log); err != nil {
 		return err
 	}
-	s.node, err = medianode.New(medianode.Config{
-		MediaPort: s.cfg.MediaPort, STUNPort: s.cfg.STUNPort, AnnouncedIPs: s.cfg.AnnouncedIP, Loopback: s.cfg.Dev, FileRoots: roots,
-		Token: s.cfg.KMSToken, Open: s.cfg.KMSOpen, AllowedOrigins: slices.Concat(s.cfg.AllowedOrigins, s.cfg.KMSAllowedOrigins), Log: s.log, Metrics: s.metrics,
-		Path: s.cfg.KMSPath, ExceptionLimit: s.cfg.KMSExceptionLimit, SessionPeriod: s.cfg.SessionPeriod(), NoRequestCache: s.cfg.KMSNoRequestCache,
-	})
+	media := medianode.Config{STUNPort: s.cfg.STUNPort, Loopback: s.cfg.Dev, Log: s.log, Metrics: s.metrics}
+	if err := media.Apply(s.cfg.Media, s.cfg.Kurento, s.cfg.Endpoints); err != nil {
+		return err
+	}
+	media.FileRoots = roots
+	media.AllowedOrigins = slices.Concat(s.cfg.AllowedOrigins, s.cfg.KMSAllowedOrigins)
+	s.node, err = medianode.New(media)
 	if err != nil {
 		return err
 	}

@@ -47,9 +47,12 @@ type Access struct {
 
 // Media is about the port that carries sound and pictures.
 type Media struct {
-	MediaPort   int      `var:"GOVIDU_MEDIA_PORT" default:"${media_port}" placeholder:"PORT" help:"UDP and TCP port of all media; 0 picks a free one."`
-	AnnouncedIP []string `name:"announced-ip" var:"GOVIDU_ANNOUNCED_IP" placeholder:"IP" help:"Public addresses of this machine, when it is behind NAT. Taken from the domain if that is an address."`
-	FileRoots   []string `var:"GOVIDU_FILE_ROOTS" default:"${file_roots}" placeholder:"DIR" help:"Folders that file:// URIs may point into, besides the recordings folder. A folder that does not exist is skipped."`
+	MediaPort       int      `var:"GOVIDU_MEDIA_PORT" default:"${media_port}" placeholder:"PORT" help:"UDP and TCP port of all media; 0 picks a free one."`
+	AnnouncedIP     []string `name:"announced-ip" var:"GOVIDU_ANNOUNCED_IP" placeholder:"IP" help:"Public addresses of this machine, when it is behind NAT. Taken from the domain if that is an address."`
+	FileRoots       []string `var:"GOVIDU_FILE_ROOTS" default:"${file_roots}" placeholder:"DIR" help:"Folders that file:// URIs may point into, besides the recordings folder. A folder that does not exist is skipped."`
+	MediaWorker     string   `name:"mediaworker" var:"GOVIDU_MEDIAWORKER" placeholder:"PATH" help:"The media worker, which decodes, mixes and encodes. Without it: mediaworker beside this program, or in PATH; without any, what needs one is refused."`
+	WorkerCores     float64  `var:"GOVIDU_WORKER_CORES" default:"0" placeholder:"CORES" help:"Processor cores that media workers may use together; 0 is all."`
+	DenyPrivateURLs bool     `name:"deny-private-urls" var:"GOVIDU_DENY_PRIVATE_URLS" help:"Keep players, recorders and filters from URLs of loopback and private addresses. Those of metadata services are always refused."`
 }
 
 // Video is about what travels in streams.

@@ -216,7 +216,7 @@ func TestKurentoVariables(t *testing.T) {
 	}
 	want := Endpoints{
 		RTPMinPort: 50000, RTPMaxPort: 50100, RTPMTU: 1300, ExternalIPv4: "203.0.113.9", NetworkInterfaces: "eth0,eth1",
-		EndpointSTUN: "198.51.100.1", EndpointSTUNPort: 3479, EndpointTURN: c.EndpointTURN,
+		HTTPPostListen: "127.0.0.1:9091", EndpointSTUN: "198.51.100.1", EndpointSTUNPort: 3479, EndpointTURN: c.EndpointTURN,
 	}
 	if !reflect.DeepEqual(c.Endpoints, want) || !c.EndpointTURN.Equal("u:p@198.51.100.2:3478?transport=udp") {
 		t.Errorf("%+v", c.Endpoints)
@@ -226,6 +226,11 @@ func TestKurentoVariables(t *testing.T) {
 	}
 	if w := strings.Join(c.Warnings(), "\n"); !strings.Contains(w, "auto has no effect") || !strings.Contains(w, "KMS_SOMETHING is not") {
 		t.Errorf("warnings: %s", w)
+	}
+	for listen, want := range map[string]int{"none": -1, "0.0.0.0:0": 0, "h:99999": -2, "h": -2} {
+		if _, port, err := (&Endpoints{HTTPPostListen: listen}).HTTPPost(); port != max(want, -1) && want != -2 || (err != nil) != (want == -2) {
+			t.Errorf("post to %s: %d, %v", listen, port, err)
+		}
 	}
 	for _, bad := range []string{"KMS_MIN_PORT=70000", "KMS_MTU=9000", "KMS_EXTERNAL_IPV4=here", "KMS_MAX_PORT=80"} {
 		if _, err := LoadKMS(Input{Environ: []string{bad}}); err == nil || !strings.Contains(err.Error(), "KMS_M") && !strings.Contains(err.Error(), "KMS_EXT") {

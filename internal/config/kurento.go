@@ -45,6 +45,8 @@ type Endpoints struct {
 	NetworkInterfaces string        `name:"network-interfaces" var:"KMS_NETWORK_INTERFACES" placeholder:"LIST" help:"Network interfaces that ICE uses, separated by commas; none means all."`
 	EndpointSTUN      string        `name:"kms-stun-ip" var:"KMS_STUN_IP" placeholder:"IP" help:"STUN server that WebRtcEndpoints ask for their address."`
 	EndpointSTUNPort  int           `name:"kms-stun-port" var:"KMS_STUN_PORT" default:"3478" placeholder:"PORT" help:"Port of that STUN server."`
+	HTTPPostListen    string        `name:"http-post-listen" var:"GOVIDU_HTTP_POST_LISTEN" default:"127.0.0.1:9091" placeholder:"ADDR" help:"Address of the URLs of HttpPostEndpoints, bound when the first is made; none switches them off."`
+	HTTPPostAnnounced string        `name:"http-post-announced" var:"GOVIDU_HTTP_POST_ANNOUNCED" placeholder:"HOST" help:"Host that those URLs name, when it is not the address above."`
 	EndpointTURN      secret.Secret `name:"kms-turn-url" var:"KMS_TURN_URL" placeholder:"URL" help:"TURN server of WebRtcEndpoints, as user:password@host:port?transport=udp."`
 }
 
@@ -112,6 +114,9 @@ func (e *Endpoints) check(announced *[]string) (warnings []string, err error) {
 	if e.RTPMTU < 576 || e.RTPMTU > 1500 {
 		errs = append(errs, fmt.Errorf("KMS_MTU %d must be 576 to 1500", e.RTPMTU))
 	}
+	if _, _, err := e.HTTPPost(); err != nil {
+		errs = append(errs, err)
+	}
 	var external []string
 	for _, x := range []struct {
 		name string
@@ -132,6 +137,21 @@ func (e *Endpoints) check(announced *[]string) (warnings []string, err error) {
 		*announced = external
 	}
 	return warnings, errors.Join(errs...)
+}
+
+// HTTPPost is where HttpPostEndpoints listen; a port below 0 is nowhere.
+func (e *Endpoints) HTTPPost() (host string, port int, err error) {
+	if e.HTTPPostListen == "none" {
+		return "", -1, nil
+	}
+	host, text, err := net.SplitHostPort(e.HTTPPostListen)
+	if err == nil {
+		port, err = strconv.Atoi(text)
+	}
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, fmt.Errorf("GOVIDU_HTTP_POST_LISTEN %q must be ADDRESS:PORT or none", e.HTTPPostListen)
+	}
+	return host, port, nil
 }
 
 // maxConf bounds kurento.conf.json.
