@@ -45,21 +45,25 @@ var encoders = map[codec.Name][]encoding{
 	codec.VP8: {{[]string{"vp8enc"}, "vp8enc error-resilient=default" + vpx, "target-bitrate", 1, 30_000, 50_000_000, 1_000_000, false}},
 	codec.VP9: {{[]string{"vp9enc"}, "vp9enc error-resilient=default row-mt=true" + vpx, "target-bitrate", 1, 30_000, 50_000_000, 800_000, false}},
 	codec.H264: {
-		{[]string{"x264enc"}, "x264enc name=enc tune=zerolatency speed-preset=superfast threads={threads} bitrate={bitrate} vbv-buf-capacity=600 key-int-max=" + never +
+		{[]string{"x264enc"}, even + "x264enc name=enc tune=zerolatency speed-preset=superfast threads={threads} bitrate={bitrate} vbv-buf-capacity=600 key-int-max=" + never +
 			" bframes=0 b-adapt=false byte-stream=true aud=false option-string=scenecut=0:repeat-headers=1 qos=false ! video/x-h264,stream-format=byte-stream,alignment=au,profile=constrained-baseline",
 			"bitrate", 1000, 30_000, 50_000_000, 1_000_000, false},
-		{[]string{"openh264enc", "h264parse"}, "openh264enc name=enc complexity=low rate-control=bitrate gop-size=0 scene-change-detection=false enable-frame-skip=false bitrate={bitrate} multi-thread={threads} qos=false" +
+		{[]string{"openh264enc", "h264parse"}, even + "openh264enc name=enc complexity=low rate-control=bitrate gop-size=0 scene-change-detection=false enable-frame-skip=false bitrate={bitrate} multi-thread={threads} qos=false" +
 			" ! h264parse config-interval=-1 ! video/x-h264,stream-format=byte-stream,alignment=au", "bitrate", 1, 30_000, 50_000_000, 1_000_000, false},
 	},
 	codec.AV1: {{[]string{"av1enc"}, "av1enc name=enc usage-profile=realtime cpu-used=10 lag-in-frames=0 end-usage=cbr threads={threads} row-mt=true target-bitrate={bitrate} buf-sz=1000 buf-initial-sz=500 buf-optimal-sz=600 min-quantizer=8 max-quantizer=56 undershoot-pct=50 overshoot-pct=50 keyframe-max-dist=" +
 		never + " qos=false ! video/x-av1,stream-format=obu-stream,alignment=tu", "target-bitrate", 1000, 30_000, 50_000_000, 800_000, true}},
-	codec.H265: {{[]string{"x265enc"}, "x265enc name=enc tune=zerolatency speed-preset=ultrafast bitrate={bitrate} key-int-max=1000000 option-string=repeat-headers=1:pools=1:frame-threads=1:scenecut=0:log-level=0 qos=false" +
+	codec.H265: {{[]string{"x265enc"}, even + "x265enc name=enc tune=zerolatency speed-preset=ultrafast bitrate={bitrate} key-int-max=1000000 option-string=repeat-headers=1:pools=1:frame-threads=1:scenecut=0:log-level=0 qos=false" +
 		" ! video/x-h265,stream-format=byte-stream,alignment=au", "bitrate", 1000, 30_000, 50_000_000, 1_000_000, false}},
 	codec.Opus: {{[]string{"opusenc"}, "opusenc name=enc frame-size=20 bitrate-type=vbr complexity=5 inband-fec=true packet-loss-percentage=5 bitrate={bitrate}", "bitrate", 1, 6_000, 510_000, 64_000, false}},
 	codec.PCMU: {{[]string{"mulawenc", "audiobuffersplit"}, telephone + "mulawenc name=enc", "", 0, 0, 0, 0, false}},
 	codec.PCMA: {{[]string{"alawenc", "audiobuffersplit"}, telephone + "alawenc name=enc", "", 0, 0, 0, 0, false}},
 	codec.AAC:  {{[]string{"avenc_aac"}, "audioconvert ! avenc_aac name=enc bitrate={bitrate} ! audio/mpeg,mpegversion=4,stream-format=raw", "", 1, 16_000, 320_000, 128_000, false}},
 }
+
+// even brings pictures of odd size to an even one, which some encoders insist on;
+// others pass untouched.
+const even = "videoscale n-threads=1 qos=false ! video/x-raw,width=[2,8192,2],height=[2,8192,2] ! "
 
 // telephone brings sound to 8 kHz mono in pieces of 20 ms (RFC 3551 §4.2).
 const telephone = "audioconvert ! audioresample ! audio/x-raw,format=S16LE,rate=8000,channels=1 ! audiobuffersplit output-buffer-duration=1/50 ! "

@@ -38,8 +38,7 @@ func (w *worker) hear(m gst.Message) {
 	}
 }
 
-// broken mends a bin of ours that failed: a decoder is made anew, an encoding
-// ends. Bins that have been removed say errors too, while they go.
+// broken mends a bin of ours that failed: decoders and encoders are made anew. Bins that have been removed say errors too, while they go.
 func (w *worker) broken(bin string, m gst.Message) {
 	kind, code := errorType(m)
 	for _, in := range w.inputs {
@@ -52,7 +51,7 @@ func (w *worker) broken(bin string, m gst.Message) {
 	for _, o := range w.outputs {
 		if o.bin != nil && o.bin.Name() == bin {
 			w.fail(wire.ErrorData{Type: "STREAM_ERROR_ENCODE", Code: int(code), Text: m.Text + " (" + o.port + " as " + o.media.Codec + ")"})
-			o.close()
+			o.renew()
 			return
 		}
 	}

@@ -237,7 +237,11 @@ func TestSizeChangesInMidStream(t *testing.T) {
 				r := startJob(t, "decode", nil)
 				input1(r, from)
 				encodeTo(r, 10, to, 500_000)
-				for _, size := range [][2]int{{192, 128}, {320, 240}, {180, 90}, {192, 128}} {
+				even := to == codec.H264 // its encoder takes no other
+				for _, size := range [][2]int{{192, 128}, {320, 240}, {181, 91}, {192, 128}} {
+					if from == codec.H264 && size[0]%2 == 1 {
+						continue // ffmpeg's encoder refuses it
+					}
 					r.play(1, pictures(t, from, size[0], size[1], 10), nil)
 					for {
 						var flow wire.FlowData
@@ -245,6 +249,9 @@ func TestSizeChangesInMidStream(t *testing.T) {
 						if flow.Width == size[0] && flow.Height == size[1] {
 							break
 						}
+					}
+					if even {
+						size[0], size[1] = size[0]&^1, size[1]&^1
 					}
 					var since []coded
 					for len(since) < 4 {

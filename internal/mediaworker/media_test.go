@@ -49,8 +49,9 @@ var ffmpegEncoders = map[codec.Name][]string{
 // pictures makes coded video, left half of the picture red and the right blue.
 func pictures(t testing.TB, name codec.Name, width, height, frames int) []unit {
 	t.Helper()
-	half := fmt.Sprintf("s=%dx%d:r=30:d=%g", width/2, height, float64(frames)/30)
-	args := append([]string{"-f", "lavfi", "-i", "color=red:" + half, "-f", "lavfi", "-i", "color=blue:" + half, "-filter_complex", "hstack", "-pix_fmt", "yuv420p", "-g", "1000"}, ffmpegEncoders[name]...)
+	// ffmpeg's sources have even sizes; odd ones are scaled.
+	half := fmt.Sprintf("s=%dx%d:r=30:d=%g", (width+3)/4*2, (height+1)/2*2, float64(frames)/30)
+	args := append([]string{"-f", "lavfi", "-i", "color=red:" + half, "-f", "lavfi", "-i", "color=blue:" + half, "-filter_complex", fmt.Sprintf("hstack,format=yuv420p,scale=%d:%d", width, height), "-pix_fmt", "yuv420p", "-g", "1000"}, ffmpegEncoders[name]...)
 	b := ffmpeg(t, nil, append(args, "-")...)
 	var parts [][]byte
 	switch name {

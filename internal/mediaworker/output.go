@@ -25,6 +25,7 @@ type output struct {
 	bin     *gst.Element
 	enc     *gst.Element
 	line    *line
+	since   time.Time // the encoder runs
 }
 
 // line numbers the frames of one stream on the socket. One thread at a time uses
@@ -103,7 +104,7 @@ func (o *output) attach(p *port) error {
 	if err := w.pipe.Add(bin); err != nil {
 		return err
 	}
-	o.bin, o.enc, o.from = bin, enc, p
+	o.bin, o.enc, o.from, o.since = bin, enc, p, time.Now()
 	if err := bin.SyncState(); err != nil {
 		o.detach()
 		return kerr.New(kerr.MediaObjectNotAvailable, "The encoder of %s does not start: %v", o.media.Codec, err)
@@ -133,6 +134,30 @@ func (o *output) detach() {
 		o.w.pipe.Remove(o.bin)
 	}
 	o.pad, o.bin, o.enc, o.from = nil, nil, nil, nil
+}
+
+// renew puts another encoder in the place of a broken one, at most one per
+// renewEvery.
+func (o *output) renew() {
+	at := o.from
+	o.detach()
+	again := func() {
+		if o.w.outputs[o.stream] != o || o.bin != nil || o.w.ports[o.port] != at {
+			return
+		}
+		if err := o.attach(at); err != nil {
+			o.w.fail(wire.ErrorData{Type: "STREAM_ERROR_ENCODE", Code: int(kerr.UnexpectedError), Text: err.Error()})
+		}
+	}
+	if wait := renewEvery - time.Since(o.since); wait > 0 {
+		time.AfterFunc(wait, func() {
+			if o.w.ctx.Err() == nil {
+				o.w.post(again)
+			}
+		})
+		return
+	}
+	again()
 }
 
 func (o *output) close() {
