@@ -59,7 +59,10 @@ func (j *Job) encode(ctx context.Context, name string, to pipeline.Format, out *
 		to.Channels = whole.Channels
 	}
 	key := encodingKey{name, to.Codec, to.Width, to.Height, to.ClockRate, to.Channels}
-	want := out.Encoding()
+	want := pipeline.Encoding{}
+	if to.Kind == pipeline.Video { // what elements are told is of pictures (kmd: "target video bitrate")
+		want = out.Encoding()
+	}
 	x := &taker{out: out}
 	j.mu.Lock()
 	if j.dead != nil {
