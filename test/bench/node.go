@@ -24,7 +24,7 @@ type node struct {
 	scene   *scene
 	dir     string
 	to      []inputPorts
-	worker  client.ID // that whose graph has the encoders
+	worker  client.ID // that whose graph has the encoders; none is asked when ""
 }
 
 const patience = 20 * time.Second
@@ -134,7 +134,8 @@ func (n *node) build(ctx context.Context, image string) error {
 			return connect(in, port)
 		}
 	case transcoding:
-		n.worker = pipe
+		// A transcoder's own graph is not in that of the elements; a test compares
+		// the settings with the worker's text.
 		through = func(in client.ID) error {
 			if err := bitrate(in); err != nil {
 				return err
@@ -239,6 +240,9 @@ func (n *node) cpu() (usage, error) { return usageOf(n.cmd.Process.Pid) }
 
 // check compares the encoders' settings with those that the other side is given.
 func (n *node) check(ctx context.Context) error {
+	if n.worker == "" {
+		return nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var dot string

@@ -147,25 +147,22 @@ func (s *scene) encoder() string {
 const voice = "opusenc frame-size=20 bitrate-type=vbr complexity=5 inband-fec=true packet-loss-percentage=5 bitrate=64000"
 
 // inGraph looks for an element with its settings in a graph in DOT, as GStreamer
-// writes it: a settings at its default is left out there.
+// writes it: a setting at its default is left out there.
 func inGraph(dot, element string) error {
 	words := strings.Fields(element)
-	for part := range strings.SplitSeq(dot, "subgraph \"cluster_") {
-		_, label, _ := strings.Cut(part, "label=")
-		label, _, _ = strings.Cut(label, "\n")
-		if !strings.Contains(label, `"`+className[words[0]]+`\n`) {
-			continue
-		}
-		var wrong []error
-		for _, w := range words[1:] {
-			key, value, _ := strings.Cut(w, "=")
-			if now, ok := setting(label, key); ok && !same(now, value) {
-				wrong = append(wrong, fmt.Errorf("the node's %s has %s=%s, compared with %s", words[0], key, now, value))
-			}
-		}
-		return errors.Join(wrong...)
+	_, label, ok := strings.Cut(dot, `label="`+className[words[0]]+`\n`)
+	if !ok {
+		return fmt.Errorf("the node's graph has no %s", words[0])
 	}
-	return fmt.Errorf("the node's graph has no %s", words[0])
+	label, _, _ = strings.Cut(label, "\n")
+	var wrong []error
+	for _, w := range words[1:] {
+		key, value, _ := strings.Cut(w, "=")
+		if now, ok := setting(label, key); ok && !same(now, value) {
+			wrong = append(wrong, fmt.Errorf("the node's %s has %s=%s, compared with %s", words[0], key, now, value))
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 // className is an element's type in a graph.
@@ -173,16 +170,15 @@ var className = map[string]string{"vp8enc": "GstVP8Enc", "x264enc": "GstX264Enc"
 
 // setting finds name=value among a label's lines.
 func setting(label, name string) (string, bool) {
-	for _, line := range strings.Split(strings.ReplaceAll(label, `\l`, `\n`), `\n`) {
-		if v, ok := strings.CutPrefix(strings.TrimSpace(line), name+"="); ok {
-			return strings.Trim(strings.ReplaceAll(v, `\"`, ""), `"`), true
+	label, _, _ = strings.Cut(label, `";`)
+	label = strings.TrimSuffix(label, `"`)
+	for line := range strings.SplitSeq(label, `\n`) {
+		if v, ok := strings.CutPrefix(line, name+"="); ok {
+			return strings.ReplaceAll(v, `\"`, ""), true
 		}
 	}
 	return "", false
 }
 
-// same compares values of a setting; graphs write flags and fractions in full.
-func same(a, b string) bool {
-	a, b = strings.ToLower(a), strings.ToLower(b)
-	return a == b || strings.TrimSuffix(a, "/1") == b || a == "true" && b == "1" || strings.Contains(a, b)
-}
+// same compares values of a setting; graphs write truth in capitals.
+func same(a, b string) bool { return strings.EqualFold(a, b) }
