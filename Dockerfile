@@ -8,14 +8,20 @@ ARG VERSION=development
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
+COPY scripts ./scripts
+RUN scripts/install.sh gcc gstreamer node
 COPY . .
-RUN make web build VERSION="${VERSION}"
+RUN make web build worker VERSION="${VERSION}"
 
 FROM debian:12-slim
+# What the media worker loads: codecs, filters, faces, codes.
+COPY scripts/install.sh /usr/local/lib/govidu/install.sh
+RUN /usr/local/lib/govidu/install.sh gstreamer-runtime \
+ && rm -rf /var/lib/apt/lists/* /usr/local/lib/govidu
 RUN groupadd --system --gid 10001 govidu \
  && useradd --system --uid 10001 --gid govidu --home-dir /var/lib/govidu --shell /usr/sbin/nologin govidu \
  && install -d -o govidu -g govidu /var/lib/govidu /opt/openvidu /opt/openvidu/recordings /recordings
-COPY --from=build /src/bin/openvidu-server /src/bin/kms /src/bin/ovctl /usr/local/bin/
+COPY --from=build /src/bin/openvidu-server /src/bin/kms /src/bin/ovctl /src/bin/mediaworker /usr/local/bin/
 COPY --from=build /src/LICENSE /usr/share/doc/govidu/LICENSE
 USER 10001:10001
 ENV HOME=/var/lib/govidu

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the named tools if they are missing: gcc make node chromium ffmpeg
-# gstreamer (to build and run media workers).
+# gstreamer (to build and run media workers) gstreamer-runtime (to run them).
 # Debian 12 and its relatives; as root, or with sudo. It says what it does and
 # does nothing when all is there.
 set -euo pipefail
@@ -9,11 +9,11 @@ cd "$(dirname "$0")/.."
 npm_ok() { npm --version | awk -F. '{ exit !($1 >= 10) }'; }
 node_ok() { command -v npm >/dev/null && node -e 'process.exit(+process.versions.node.split(".")[0] >= 18 ? 0 : 1)' 2>/dev/null; }
 
-# What a media worker is built with and what it loads: elements for every codec,
-# filters, text, faces and codes.
-gstreamer_packages=(g++ gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev
-	gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
-	gstreamer1.0-libav gstreamer1.0-x gstreamer1.0-opencv opencv-data)
+# What a media worker loads: elements for every codec, filters, text, faces and
+# codes; and what it is built with.
+runtime_packages=(gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly
+	gstreamer1.0-libav gstreamer1.0-x gstreamer1.0-opencv opencv-data ca-certificates)
+gstreamer_packages=(g++ gcc libc6-dev pkg-config libgstreamer1.0-dev libgstreamer-plugins-base1.0-dev gstreamer1.0-tools "${runtime_packages[@]}")
 gstreamer_ok() {
 	command -v pkg-config >/dev/null && command -v gcc >/dev/null && command -v gst-inspect-1.0 >/dev/null || return 1
 	pkg-config --exists gstreamer-1.0 gstreamer-app-1.0 gstreamer-controller-1.0 || return 1
@@ -32,6 +32,7 @@ for tool in "$@"; do
 	chromium) [ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null || packages+=(chromium fonts-dejavu-core) ;;
 	ffmpeg) command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || packages+=(ffmpeg) ;;
 	gstreamer) gstreamer_ok || packages+=("${gstreamer_packages[@]}") ;;
+	gstreamer-runtime) packages+=("${runtime_packages[@]}") ;; # apt-get knows what is there
 	node) node_ok || [ -x .tools/node/bin/node ] || command -v npm >/dev/null || packages+=(nodejs npm) ;;
 	*) echo "install.sh: unknown tool $tool" >&2; exit 2 ;;
 	esac
