@@ -154,7 +154,7 @@ func (l *leg) setDTLS(s DTLSState) {
 	p.mu.Lock()
 	changed := l.dtls != s && l.live()
 	l.dtls = s
-	l.count(s == DTLSConnecting && !p.closed)
+	l.count(s == DTLSConnecting && !p.closed && l.live())
 	p.mu.Unlock()
 	if changed && p.cfg.DTLSState != nil {
 		p.cfg.DTLSState(l.n, s)
