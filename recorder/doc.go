@@ -1,5 +1,5 @@
 // Package recorder writes coded media to files that survive the process:
-// WebM and Matroska (RFC 9559) and MP4 (ISO/IEC 14496-12), in pure Go and
+// WebM and Matroska (RFC 9559), MP4 (ISO/IEC 14496-12) and FLV, in pure Go and
 // without touching a picture or a sample.
 //
 // A file grows as NAME.part, which a player can already read at every moment;

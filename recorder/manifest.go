@@ -125,7 +125,7 @@ func ParseManifest(b []byte) (Manifest, error) {
 		return m, fmt.Errorf("parse manifest: unknown status %q", m.Status)
 	}
 	switch m.Container {
-	case WebM, Matroska, MP4:
+	case WebM, Matroska, MP4, FLV:
 	default:
 		return m, fmt.Errorf("parse manifest: unknown container %q", m.Container)
 	}

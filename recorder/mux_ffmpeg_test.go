@@ -20,6 +20,9 @@ func TestMuxers(t *testing.T) {
 		{Container: recorder.MP4, Video: codec.H264, Audio: codec.Opus},
 		{Container: recorder.MP4, Video: codec.H264},
 		{Container: recorder.MP4, Audio: codec.Opus},
+		{Container: recorder.FLV, Video: codec.H264, Audio: codec.AAC},
+		{Container: recorder.FLV, Video: codec.H264},
+		{Container: recorder.FLV, Audio: codec.AAC},
 	} {
 		t.Run(c.Name(), func(t *testing.T) {
 			t.Parallel()

@@ -30,11 +30,12 @@ type Muxer interface {
 type Container string
 
 // The containers. WebM takes VP8, VP9, AV1 and opus; Matroska those, H264, PCMU
-// and PCMA; MP4 takes H264 and opus.
+// and PCMA; MP4 takes H264 and opus; FLV H264 and AAC.
 const (
 	WebM     Container = "webm"
 	Matroska Container = "mkv"
 	MP4      Container = "mp4"
+	FLV      Container = "flv"
 )
 
 // Codecs are those the container takes; for one kind, in order of preference.
@@ -44,10 +45,12 @@ func (c Container) Codecs(kind pipeline.Kind) []codec.Name {
 		return []codec.Name{codec.VP8, codec.VP9, codec.AV1}
 	case c == Matroska && kind == pipeline.Video:
 		return []codec.Name{codec.H264, codec.VP8, codec.VP9, codec.AV1}
-	case c == MP4 && kind == pipeline.Video:
+	case (c == MP4 || c == FLV) && kind == pipeline.Video:
 		return []codec.Name{codec.H264}
 	case c == Matroska && kind == pipeline.Audio:
 		return []codec.Name{codec.Opus, codec.PCMU, codec.PCMA}
+	case c == FLV && kind == pipeline.Audio:
+		return []codec.Name{codec.AAC}
 	case kind == pipeline.Audio && (c == WebM || c == MP4):
 		return []codec.Name{codec.Opus}
 	}
@@ -62,7 +65,7 @@ func (c Container) Takes(f *pipeline.Format) bool {
 // ContainerOf tells the container by a file name's extension.
 func ContainerOf(name string) (Container, bool) {
 	i := strings.LastIndexByte(name, '.')
-	for _, c := range []Container{WebM, Matroska, MP4} {
+	for _, c := range []Container{WebM, Matroska, MP4, FLV} {
 		if i >= 0 && strings.EqualFold(name[i+1:], string(c)) {
 			return c, true
 		}
@@ -115,6 +118,8 @@ func newMuxer(c Container, m Media, created time.Time) (summingMuxer, error) {
 		return newWebM(c, m, created), nil
 	case MP4:
 		return newMP4(m, created), nil
+	case FLV:
+		return newFLV(m), nil
 	}
 	return nil, fmt.Errorf("mux %q: %w", c, ErrFormat)
 }
@@ -134,6 +139,11 @@ func Describe(p *pipeline.Packet) (f pipeline.Format, ok bool) {
 	case codec.PCMU, codec.PCMA:
 		f.ClockRate, f.Channels = 8000, max(f.Channels, 1)
 		return f, true
+	case codec.AAC:
+		if f.Config == nil {
+			f.Config = aacConfig(f.ClockRate, f.Channels)
+		}
+		return f, f.Config != nil
 	}
 	if !p.Key {
 		return f, false
@@ -185,6 +195,8 @@ func Repair(c Container, m Media, size int64) (Summary, error) {
 		return finaliseWebM(m, size)
 	case MP4:
 		return finaliseMP4(m, size)
+	case FLV:
+		return finaliseFLV(m, size)
 	}
 	return Summary{}, fmt.Errorf("repair %q: %w", c, ErrFormat)
 }

@@ -55,6 +55,12 @@ func opusAt(ms int) *pipeline.Packet {
 	return &pipeline.Packet{Format: opusUnits, Payload: []byte{0xf8, byte(ms)}, PTS: time.Duration(ms) * time.Millisecond, Key: true}
 }
 
+var aacUnits = &pipeline.Format{Kind: pipeline.Audio, Codec: codec.AAC, Framing: pipeline.Unit, ClockRate: 48000, Channels: 2}
+
+func aacAt(ms int) *pipeline.Packet {
+	return &pipeline.Packet{Format: aacUnits, Payload: []byte{0x21, byte(ms)}, PTS: time.Duration(ms) * time.Millisecond, Key: true}
+}
+
 // unfinished is a file of two seconds, not closed.
 func unfinished(t testing.TB, c Container) []byte {
 	t.Helper()
@@ -63,12 +69,16 @@ func unfinished(t testing.TB, c Container) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, _ := Describe(opusAt(0))
+	unit := opusAt
+	if c == FLV {
+		unit = aacAt
+	}
+	f, _ := Describe(unit(0))
 	if _, err := mux.AddTrack(f); err != nil {
 		t.Fatal(err)
 	}
 	for ms := 0; ms < 2000; ms += 20 {
-		if err := mux.Write(0, opusAt(ms)); err != nil {
+		if err := mux.Write(0, unit(ms)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -80,7 +90,7 @@ func unfinished(t testing.TB, c Container) []byte {
 
 // FuzzRepair damages files: repairing gives an error or a file that repairs to itself.
 func FuzzRepair(f *testing.F) {
-	containers := []Container{WebM, Matroska, MP4}
+	containers := []Container{WebM, Matroska, MP4, FLV}
 	var whole [][]byte
 	for _, c := range containers {
 		whole = append(whole, unfinished(f, c))
