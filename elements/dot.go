@@ -72,7 +72,7 @@ func (p *MediaPipeline) dumpGstreamerDot(ctx context.Context, _ DotParams) (None
 func (p *MediaPipeline) dot(ctx context.Context) string {
 	var hubs []Object
 	for _, c := range p.Children() {
-		if _, element := c.(pipeline.Element); !element {
+		if _, element := c.(Element); !element {
 			hubs = append(hubs, c)
 		}
 	}
@@ -330,13 +330,21 @@ func (d *drawing) contribution(ctx context.Context, prefix string, graph func(co
 	if err == nil && (text == "" || strings.Contains(text, ours)) {
 		return
 	}
-	var body string
+	var graphs []string
 	if err == nil {
-		body, err = dot.Embed(text, prefix, "media worker")
+		graphs, err = dot.Split(text)
+	}
+	for i, one := range graphs {
+		if g, parseErr := dot.Parse(one); parseErr == nil && len(graphs) > 1 && len(g.Sub) == 0 && len(g.Edges) == 0 {
+			continue // a pipeline without elements, beside one that has some
+		}
+		var body string
+		if body, err = dot.Embed(one, fmt.Sprintf("%s_%d", prefix, i), "media worker"); err != nil {
+			break
+		}
+		d.out.WriteString(body)
 	}
 	if err != nil {
 		fmt.Fprintf(&d.out, "    %s_note [label=%s, style=dashed];\n", prefix, dot.Quote("media worker: "+err.Error()))
-		return
 	}
-	d.out.WriteString(body)
 }

@@ -28,7 +28,8 @@ func TestDotOfContributors(t *testing.T) {
 		text, want string
 		err        error
 	}{
-		{inner, "cluster_w0_decoder0", nil},
+		{inner, "cluster_w0_0_decoder0", nil},
+		{inner + inner, "cluster_w0_1_decoder0", nil},
 		{"no graph", "media worker: it does not begin", nil},
 		{"", "cluster_0", nil},
 		{"", "worker gone", errors.New("worker gone")},

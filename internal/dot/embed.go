@@ -4,6 +4,31 @@ import (
 	"strings"
 )
 
+// Split cuts a text of several graphs, one behind the other, into them.
+func Split(text string) ([]string, error) {
+	tokens, err := scan(text)
+	if err != nil {
+		return nil, err
+	}
+	var out []string
+	depth, from := 0, 0
+	for _, t := range tokens {
+		switch {
+		case t.is("{"):
+			depth++
+		case t.is("}"):
+			if depth--; depth == 0 {
+				out = append(out, text[from:t.to])
+				from = t.to
+			}
+		}
+	}
+	if rest := strings.TrimSpace(text[from:]); rest != "" || len(out) == 0 {
+		out = append(out, rest)
+	}
+	return out, nil
+}
+
 // Embed turns a whole graph into a cluster that can stand inside another: its
 // nodes and clusters get prefix, so that they collide with nobody's. It is an
 // error when text is no graph.
