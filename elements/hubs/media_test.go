@@ -56,34 +56,6 @@ func (s *unitSource) send(kind pipeline.Kind, data []byte, key bool) {
 	s.outs[kind].Push(&pipeline.Packet{Format: s.formats[kind], Payload: data, PTS: now.Sub(s.Graph().Epoch()), Arrival: now, Key: key})
 }
 
-// clip is coded media that is sent round and round.
-type clip struct {
-	units []unit
-	step  time.Duration
-}
-
-type unit struct {
-	data []byte
-	key  bool
-}
-
-// play sends a clip at its pace until the element closes.
-func (s *unitSource) play(kind pipeline.Kind, c clip) {
-	s.wg.Go(func() {
-		tick := time.NewTicker(c.step)
-		defer tick.Stop()
-		for i := 0; ; i++ {
-			u := c.units[i%len(c.units)]
-			s.send(kind, u.data, u.key)
-			select {
-			case <-s.stop:
-				return
-			case <-tick.C:
-			}
-		}
-	})
-}
-
 func (s *unitSource) Close() error {
 	s.once.Do(func() { close(s.stop) })
 	s.wg.Wait()

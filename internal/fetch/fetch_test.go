@@ -90,14 +90,12 @@ func TestForbiddenAddresses(t *testing.T) {
 	for _, host := range forbidden {
 		urls = append(urls, "http://"+host+"/a")
 	}
-	for _, u := range []string{
+	urls = append(urls, []string{
 		"gopher://example.com/", "ftp://example.com/x", "dict://127.0.0.1:11211/", "file:///etc/passwd", "file://127.0.0.1/etc/passwd",
 		"file:/etc/passwd", "jar:http://127.0.0.1!/", "ldap://127.0.0.1", "http:127.0.0.1", "http:///etc/passwd", "//127.0.0.1/", "data:text/plain,x",
 		"javascript:1", "unix:///run/x.sock", "http+unix://%2Frun%2Fx/", "HTTP://127.0.0.1/", "https://[::ffff:192.168.1.1]:8443/x", "tel:1", "",
 		"http://" + strings.Repeat("a", MaxURI), "http://" + strings.Repeat("a", 300) + ".test/",
-	} {
-		urls = append(urls, u)
-	}
+	}...)
 	if len(urls) < 120 {
 		t.Fatalf("only %d URLs", len(urls))
 	}

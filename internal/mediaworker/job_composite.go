@@ -296,3 +296,12 @@ func (c *composite) close() {
 	}
 	clear(c.pictures)
 }
+
+// order is the pile from the lowest up.
+func (s *scene) order() []string {
+	names := append([]string{}, s.Grid...)
+	for _, l := range s.Layers {
+		names = append(names, l.Input)
+	}
+	return names
+}

@@ -59,12 +59,3 @@ func (s *scene) place(width, height int, shown func(input string) bool) map[stri
 	}
 	return out
 }
-
-// order is the pile from the lowest up.
-func (s *scene) order() []string {
-	names := append([]string{}, s.Grid...)
-	for _, l := range s.Layers {
-		names = append(names, l.Input)
-	}
-	return names
-}

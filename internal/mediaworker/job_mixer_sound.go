@@ -11,6 +11,10 @@ import (
 	"github.com/govidu/govidu/internal/gst"
 )
 
+// mixLatency is how long after its instant a block is mixed: what comes later
+// than that is not heard. It covers a network's ordinary jitter.
+const mixLatency = 120 * time.Millisecond
+
 const (
 	// soundCaps is what inputs bring and raw audio ports carry.
 	soundCaps = "audio/x-raw,format=S16LE,rate=48000,channels=2,layout=interleaved"
@@ -259,5 +263,12 @@ func (s *mixdown) look() {
 	defer s.mu.Unlock()
 	for name, out := range s.outs {
 		out.busy = busy[name]
+	}
+}
+
+// mixInto adds a voice's block to a sum.
+func mixInto(sum []int32, block []int16) {
+	for i, x := range block {
+		sum[i] += int32(x)
 	}
 }

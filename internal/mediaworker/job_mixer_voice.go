@@ -16,9 +16,6 @@ const (
 )
 
 const (
-	// mixLatency is how long after its instant a block is mixed: what comes
-	// later than that is not heard. It covers a network's ordinary jitter.
-	mixLatency = 120 * time.Millisecond
 	// voiceWindow bounds what a voice holds, in frames.
 	voiceWindow = mixRate
 	// voiceAlign is how far samples may be off the end of those before and
@@ -124,13 +121,6 @@ func (v *voice) clear(from, to int64) {
 		n := min(to-from, voiceWindow-i)
 		clear(v.ring[i*mixChannels : (i+n)*mixChannels])
 		from += n
-	}
-}
-
-// mixInto adds a voice's block to a sum.
-func mixInto(sum []int32, block []int16) {
-	for i, x := range block {
-		sum[i] += int32(x)
 	}
 }
 
