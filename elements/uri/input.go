@@ -1,7 +1,6 @@
 package uri
 
 import (
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -30,9 +29,11 @@ type input struct {
 	packets atomic.Uint64
 	bytes   atomic.Uint64
 
+	onEnd func() // when the source's media has ended; may be nil
+
 	mu    sync.Mutex // leaf
 	link  *pipeline.Link
-	since time.Time // of link
+	ended bool // of link
 }
 
 func newInput(kind pipeline.Kind, c recorder.Container) *input {
@@ -79,7 +80,7 @@ func (in *input) Counters() (packets, bytes uint64) { return in.packets.Load(), 
 func (in *input) Attached(l *pipeline.Link) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.link, in.since = l, time.Now()
+	in.link, in.ended = l, false
 }
 
 // Detached implements pipeline.Attachable.
@@ -91,28 +92,31 @@ func (in *input) Detached(l *pipeline.Link) {
 	}
 }
 
-func (in *input) source() (l *pipeline.Link, since time.Time) {
+func (in *input) source() *pipeline.Link {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.link, in.since
+	return in.link
 }
 
 func (in *input) askKeyFrame() {
-	if l, _ := in.source(); l != nil && in.kind == pipeline.Video {
+	if l := in.source(); l != nil && in.kind == pipeline.Video {
 		l.Feedback(pipeline.Feedback{Wish: pipeline.WishKeyFrame})
 	}
 }
 
-// unfit tells the codec of a source whose media cannot get here: it has sent for
-// a second, and nothing came.
-func (in *input) unfit(now time.Time) (codec string, ok bool) {
-	l, since := in.source()
-	if l == nil || in.packets.Load() > 0 || now.Sub(since) < time.Second {
-		return "", false
+// End implements pipeline.Ender.
+func (in *input) End() {
+	in.mu.Lock()
+	in.ended = true
+	in.mu.Unlock()
+	if in.onEnd != nil {
+		in.onEnd()
 	}
-	f := l.From().Format()
-	if f == nil || slices.ContainsFunc(in.accepts, func(a pipeline.Format) bool { return a.Codec == f.Codec }) {
-		return "", false
-	}
-	return string(f.Codec), true
+}
+
+// goesOn tells whether there is a source that has not ended.
+func (in *input) goesOn() bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.link != nil && !in.ended
 }

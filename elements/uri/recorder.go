@@ -5,12 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/govidu/govidu/elements"
+	"github.com/govidu/govidu/internal/fetch"
 	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/pipeline"
 	"github.com/govidu/govidu/recorder"
@@ -20,8 +20,6 @@ const (
 	// stopTimeout is how long stopAndWait waits for the file, and how long what
 	// is queued may take to be written at the end.
 	stopTimeout = 10 * time.Second
-	// watchEvery is how often a recorder looks whether its sources fit.
-	watchEvery = 500 * time.Millisecond
 )
 
 // The Error event's types (kurento-elements §4).
@@ -36,8 +34,8 @@ type recorderParams struct {
 	MediaPipeline *elements.MediaPipeline `json:"mediaPipeline"`
 	URI           string                  `json:"uri"`
 	MediaProfile  MediaProfile            `json:"mediaProfile" default:"WEBM"`
-	// StopOnEndOfStream is for sources that end by themselves (PlayerEndpoint),
-	// which this build does not have.
+	// StopOnEndOfStream stops the recording when every source that ends by itself
+	// (PlayerEndpoint) has ended.
 	StopOnEndOfStream bool `json:"stopOnEndOfStream" default:"false"`
 }
 
@@ -50,6 +48,8 @@ type Recorder struct {
 	inputs    []*input
 	ctx       context.Context // ends when what is queued is given up
 	cancel    context.CancelFunc
+	sending   context.Context // ends when the upload is given up
+	giveUp    context.CancelFunc
 	wake      chan struct{} // tells run of a new section or the end
 	done      chan struct{} // closed when the file is final, or never was
 
@@ -74,8 +74,12 @@ func newRecorder(d Deps) func(context.Context, elements.Env, recorderParams) (*R
 		}
 		r.ctx, r.cancel = context.WithCancel(context.Background())
 		r.Init(env)
+		r.sending, r.giveUp = context.WithCancel(context.Background())
 		for _, k := range kinds {
 			in := newInput(k, c)
+			if p.StopOnEndOfStream {
+				in.onEnd = r.sourceEnded
+			}
 			r.inputs = append(r.inputs, in)
 			r.AddInput(k, in)
 		}
@@ -101,7 +105,7 @@ func (r *Recorder) Record(context.Context, elements.None) (elements.None, error)
 	defer r.mu.Unlock()
 	switch {
 	case r.finished:
-		r.Log().Warn("record refused: recorder was stopped", "uri", r.uri)
+		r.Log().Warn("record refused: recorder was stopped", "uri", fetch.Redact(r.uri))
 	case r.state == "START":
 	default:
 		r.state = "START"
@@ -127,7 +131,7 @@ func (r *Recorder) Pause(context.Context, elements.None) (elements.None, error) 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.state != "START" {
-		r.Log().Debug("pause refused: not recording", "uri", r.uri)
+		r.Log().Debug("pause refused: not recording", "uri", fetch.Redact(r.uri))
 		return elements.None{}, nil
 	}
 	r.state = "PAUSE"
@@ -161,7 +165,7 @@ func (r *Recorder) StopAndWait(ctx context.Context, _ elements.None) (elements.N
 	case <-r.done:
 		return elements.None{}, nil
 	case <-timeout.C:
-		return elements.None{}, kerr.New(kerr.UnexpectedError, "Recording %s is not finished after %v; it goes on in the background", r.uri, stopTimeout)
+		return elements.None{}, kerr.New(kerr.UnexpectedError, "Recording %s is not finished after %v; it goes on in the background", fetch.Redact(r.uri), stopTimeout)
 	case <-ctx.Done():
 		return elements.None{}, fmt.Errorf("stop and wait: %w: %w", ctx.Err(), kerr.UnexpectedError)
 	}
@@ -175,9 +179,12 @@ func (r *Recorder) Close() error {
 	begun := r.begun
 	r.mu.Unlock()
 	if begun {
+		late := time.AfterFunc(stopTimeout, r.giveUp)
 		<-r.done
+		late.Stop()
 	}
 	r.cancel()
+	r.giveUp()
 	return r.CloseBase()
 }
 
@@ -218,7 +225,17 @@ func (r *Recorder) announce() {
 func (r *Recorder) run() {
 	defer close(r.done)
 	defer r.guard()
-	file, err := r.create()
+	at, err := r.place()
+	if err != nil {
+		r.fail(errorOpen, err)
+		return
+	}
+	defer func() {
+		if err := at.close(); err != nil {
+			r.Log().Warn("folder of an upload stays", "err", err)
+		}
+	}()
+	file, err := r.create(at)
 	if err != nil {
 		r.fail(errorOpen, err)
 		return
@@ -234,9 +251,6 @@ func (r *Recorder) run() {
 	}
 	r.mu.Unlock()
 
-	over := make(chan struct{})
-	var watching sync.WaitGroup
-	watching.Go(func() { r.watch(over) })
 	for n := 0; ; n++ {
 		section, ok := r.nextSection()
 		if !ok {
@@ -252,17 +266,17 @@ func (r *Recorder) run() {
 		writing.Wait() // until pause or stop, and all that came before is written
 		file.Pause()
 	}
-	close(over)
-	watching.Wait()
-
 	m, err := file.Close()
 	switch {
 	case errors.Is(err, recorder.ErrEmpty):
-		r.Log().Warn("recording has no media: nothing fitting was connected or flowing", "uri", r.uri)
+		r.Log().Warn("recording has no media: nothing fitting was connected or flowing", "uri", fetch.Redact(r.uri))
 	case err != nil:
 		r.fail(errorWrite, err)
 	default:
-		r.Log().Info("recording finished", "uri", r.uri, "durationMs", m.DurationMs, "size", m.Size, "gaps", len(m.Gaps))
+		if at.url != "" {
+			r.send(at)
+		}
+		r.Log().Info("recording finished", "uri", fetch.Redact(r.uri), "durationMs", m.DurationMs, "size", m.Size, "gaps", len(m.Gaps))
 	}
 	r.mu.Lock()
 	r.announce()
@@ -288,15 +302,35 @@ func (r *Recorder) nextSection() ([]*pipeline.Queue, bool) {
 	}
 }
 
-// create opens the target.
-func (r *Recorder) create() (*recorder.File, error) {
-	root, name, err := fileTarget(r.uri, r.deps.FileRoots)
-	if err != nil {
-		return nil, err
+// send uploads the final file.
+func (r *Recorder) send(at place) {
+	err := at.upload(r.sending, r.deps.Fetch, r.container)
+	switch {
+	case err == nil:
+	case errors.Is(err, errUpload):
+		r.fail(errorWrite, err)
+	default:
+		r.fail(errorOpen, err)
 	}
+}
+
+// sourceEnded stops when no input has a source that goes on.
+func (r *Recorder) sourceEnded() {
+	for _, in := range r.inputs {
+		if in.goesOn() {
+			return
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stop()
+}
+
+// create begins the file.
+func (r *Recorder) create(at place) (*recorder.File, error) {
 	var expect []pipeline.Kind
 	for _, in := range r.inputs {
-		if l, _ := in.source(); l != nil {
+		if in.source() != nil {
 			expect = append(expect, in.kind)
 		}
 	}
@@ -305,7 +339,7 @@ func (r *Recorder) create() (*recorder.File, error) {
 			expect = append(expect, in.kind)
 		}
 	}
-	return recorder.Create(root, name, recorder.Options{
+	return recorder.Create(at.root, at.name, recorder.Options{
 		Container: r.container, Expect: expect, Epoch: r.Graph().Epoch(),
 		ProcessID: r.deps.ProcessID, NodeID: r.deps.NodeID, Log: r.Log(),
 	})
@@ -338,37 +372,10 @@ func (r *Recorder) write(file *recorder.File, in *input, queue *pipeline.Queue) 
 		case errors.Is(err, recorder.ErrFormat), errors.Is(err, recorder.ErrCodecChanged):
 			if !told {
 				told = true
-				r.EmitError(errorStream, int(kerr.UnsupportedMediaType), fmt.Sprintf("%s of %s is not recorded any more: %v", in.kind, r.uri, err))
+				r.EmitError(errorStream, int(kerr.UnsupportedMediaType), fmt.Sprintf("%s of %s is not recorded any more: %v", in.kind, fetch.Redact(r.uri), err))
 			}
 		default:
 			r.fail(errorWrite, err)
-		}
-	}
-}
-
-// watch tells once of each source whose codec the profile cannot hold.
-func (r *Recorder) watch(over <-chan struct{}) {
-	defer r.guard()
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
-	told := map[*input]bool{}
-	for {
-		select {
-		case <-over:
-			return
-		case now := <-tick.C:
-			for _, in := range r.inputs {
-				if name, ok := in.unfit(now); ok && !told[in] {
-					told[in] = true
-					var fits []string
-					for _, a := range in.accepts {
-						fits = append(fits, string(a.Codec))
-					}
-					r.EmitError(errorStream, int(kerr.UnsupportedMediaType), fmt.Sprintf(
-						"%s in %s cannot be recorded to %s, which takes %s, and this server has no transcoder for it: choose another media profile",
-						in.kind, name, r.container, strings.Join(fits, ", ")))
-				}
-			}
 		}
 	}
 }
@@ -386,7 +393,7 @@ func (r *Recorder) fail(typ string, err error) {
 		if errors.Is(err, syscall.ENOSPC) {
 			typ = errorNoSpace
 		}
-		r.Log().Warn("recorder failed", "uri", r.uri, "err", err)
+		r.Log().Warn("recorder failed", "uri", fetch.Redact(r.uri), "err", err)
 		r.EmitError(typ, int(code), err.Error())
 	}
 	r.stop()

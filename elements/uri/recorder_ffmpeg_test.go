@@ -1,11 +1,17 @@
 package uri_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,6 +24,7 @@ import (
 	"github.com/govidu/govidu/elements/uri"
 	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/internal/codec/codectest"
+	"github.com/govidu/govidu/internal/fetch"
 	"github.com/govidu/govidu/pipeline"
 	"github.com/govidu/govidu/recorder"
 )
@@ -38,7 +45,7 @@ func newStage(t *testing.T, file, profile string) *stage {
 	t.Helper()
 	dir := t.TempDir()
 	s := &stage{
-		World: elementtest.NewWith(t, []pipeline.Converter{pipeline.NewDepacketizer()}, uri.Types(uri.Deps{FileRoots: []string{dir}, NodeID: "n1"})...),
+		World: elementtest.NewWith(t, []pipeline.Converter{pipeline.NewDepacketizer()}, uri.Types(uri.Deps{Fetch: &fetch.Policy{FileRoots: []string{dir}, AllowPrivate: true}, NodeID: "n1"})...),
 		dir:   dir, formats: map[codec.Name]*pipeline.Format{}, seq: map[codec.Name]uint16{},
 	}
 	s.source = s.Element("TestSource", nil)
@@ -190,7 +197,7 @@ func TestPause(t *testing.T) {
 
 func TestBadTargets(t *testing.T) {
 	for _, target := range []string{
-		"https://example.com/a.webm", "file:///nowhere/at/all.webm", "file:///etc/../proc/x.webm", "ftp://x/y", "just-a-name.webm",
+		"file:///nowhere/at/all.webm", "file:///etc/../proc/x.webm", "ftp://x/y", "just-a-name.webm", "http://2130706433/x.webm", "http:///x",
 	} {
 		s := newStage(t, "unused", "WEBM")
 		rec := s.Element("RecorderEndpoint", map[string]any{"uri": target})
@@ -210,9 +217,9 @@ func TestWrongCodec(t *testing.T) {
 	s := newStage(t, "x.webm", "WEBM_VIDEO_ONLY")
 	s.Call(s.rec, "record", nil)
 	s.send(0, map[codec.Name][]codectest.Frame{codec.H264: codectest.Frames(t, codec.H264, codectest.Clip{})})
-	e := s.WaitEvents(s.rec, "Error", 1)[0]
-	if text := e.Data["description"].(string); !strings.Contains(text, "H264") || !strings.Contains(text, "VP8") {
-		t.Errorf("error %q, want one that names H264 and what fits", text)
+	e := s.WaitEvents(s.source, "Error", 1)[0]
+	if text := e.Data["description"].(string); !strings.Contains(text, "H264") {
+		t.Errorf("error %q, want one that names H264", text)
 	}
 	s.Call(s.rec, "stopAndWait", nil)
 	if m := s.manifest("x.webm"); m.Status != recorder.Failed {
@@ -221,8 +228,86 @@ func TestWrongCodec(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(s.dir, "x.webm")); err == nil {
 		t.Error("a file without media has been made")
 	}
-	if n := len(s.Events(s.rec, "Error")); n != 1 {
+	if n := len(s.Events(s.source, "Error")); n != 1 {
 		t.Errorf("%d Error events, want one", n)
+	}
+}
+
+// A recording for a server is sent when it is final; what goes wrong is an event.
+func TestUpload(t *testing.T) {
+	var got atomic.Pointer[http.Request]
+	var body bytes.Buffer
+	status := http.StatusCreated
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body.Reset()
+		io.Copy(&body, r.Body)
+		got.Store(r)
+		w.WriteHeader(status)
+	}))
+	defer srv.Close()
+	s := newStage(t, "unused", "WEBM")
+	for _, row := range []struct {
+		status   int
+		url, typ string
+	}{{201, srv.URL, ""}, {405, srv.URL, "RESOURCE_ERROR_WRITE"}, {201, "http://127.0.0.1:1", "RESOURCE_ERROR_OPEN"}} {
+		status = row.status
+		got.Store(nil)
+		target := strings.Replace(row.url, "http://", "http://ann:pw@", 1) + "/rec/take.webm?key=1"
+		rec := s.Element("RecorderEndpoint", map[string]any{"uri": target})
+		s.Call(s.source, "connect", map[string]any{"sink": rec.ID()})
+		s.Call(rec, "record", nil)
+		s.WaitEvents(rec, "Recording", 1)
+		s.send(0, av(t, codec.VP8))
+		s.Call(rec, "pause", nil)
+		s.Call(rec, "record", nil)
+		s.Call(rec, "stopAndWait", nil)
+		s.WaitEvents(rec, "Stopped", 1)
+		errs := s.Events(rec, "Error")
+		if row.typ == "" {
+			r := got.Load()
+			if r == nil || r.Method != "POST" || r.URL.Path != "/rec/take.webm" || !slices.Equal(r.TransferEncoding, []string{"chunked"}) || len(errs) > 0 {
+				t.Fatalf("request %+v, errors %v", r, errs)
+			}
+			if user, pw, _ := r.BasicAuth(); user != "ann" || pw != "pw" {
+				t.Errorf("credentials %s %s", user, pw)
+			}
+			path := filepath.Join(s.dir, "got.webm")
+			os.WriteFile(path, body.Bytes(), 0o644)
+			if d := codectest.ProbeFile(t, path).Duration(t); (d - 2*time.Second).Abs() > 50*time.Millisecond {
+				t.Errorf("duration %v, want 2 s", d)
+			}
+		} else if len(errs) != 1 || errs[0].Data["type"] != row.typ || strings.Contains(errs[0].Data["description"].(string), "pw") {
+			t.Errorf("%s: errors %v", target, errs)
+		}
+		s.Release(rec)
+	}
+	if left, _ := filepath.Glob(filepath.Join(os.TempDir(), "govidu-upload-*")); len(left) > 0 {
+		t.Errorf("folders are left: %v", left)
+	}
+}
+
+// The end of the source's media ends the recording.
+func TestStopOnEndOfStream(t *testing.T) {
+	s := newStage(t, "unused", "WEBM")
+	for _, stops := range []bool{true, false} {
+		rec := s.Element("RecorderEndpoint", map[string]any{"uri": "file://" + s.dir + fmt.Sprintf("/eos-%v.webm", stops), "stopOnEndOfStream": stops})
+		s.Call(s.source, "connect", map[string]any{"sink": rec.ID()})
+		s.Call(rec, "record", nil)
+		s.WaitEvents(rec, "Recording", 1)
+		s.send(0, av(t, codec.VP8))
+		sound, _ := s.source.Output(pipeline.Audio, "")
+		picture, _ := s.source.Output(pipeline.Video, "")
+		sound.End()
+		if got := s.Call(rec, "getState", nil); got != "START" {
+			t.Errorf("state %v while the picture goes on", got)
+		}
+		picture.End()
+		if stops {
+			s.WaitEvents(rec, "Stopped", 1)
+		} else if got := s.Call(rec, "getState", nil); got != "START" {
+			t.Errorf("state %v without stopOnEndOfStream", got)
+		}
+		s.Release(rec)
 	}
 }
 
@@ -261,7 +346,7 @@ func TestLossIsAGap(t *testing.T) {
 
 func TestUnsupportedProfiles(t *testing.T) {
 	s := newStage(t, "unused", "WEBM")
-	for _, profile := range []string{"FLV", "JPEG_VIDEO_ONLY", "KURENTO_SPLIT_RECORDER", "OGG"} {
+	for _, profile := range []string{"JPEG_VIDEO_ONLY", "KURENTO_SPLIT_RECORDER", "OGG"} {
 		if _, err := s.TryCreate("RecorderEndpoint", map[string]any{"uri": "x", "mediaProfile": profile}); err == nil {
 			t.Errorf("a recorder of profile %s is made", profile)
 		}

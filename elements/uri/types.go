@@ -6,8 +6,7 @@
 // been made with pipeline.NewDepacketizer among its converters.
 //
 // Goroutines: from record() to the end of its file a recorder has one that owns
-// the file, one that watches whether sources fit, and, while it is not paused,
-// one per kind of media that writes. A playing player has one that opens the
+// the file and, while it is not paused, one per kind of media that writes. A playing player has one that opens the
 // source, one that serves bytes to the worker or those of the RTSP client; an
 // upload has its HTTP connection's and one that copies. Close waits for them.
 package uri
@@ -130,6 +129,8 @@ func (p MediaProfile) split() (c recorder.Container, kinds []pipeline.Kind, ok b
 		return recorder.Matroska, kinds, true
 	case "MP4":
 		return recorder.MP4, kinds, true
+	case "FLV":
+		return recorder.FLV, kinds, true
 	}
 	return "", nil, false
 }
