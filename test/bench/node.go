@@ -123,6 +123,9 @@ func (n *node) build(ctx context.Context, image string) error {
 			return err
 		}
 		n.worker = hub
+		if err := bitrate(exit); err != nil {
+			return err
+		}
 		if err := connect(exit, out); err != nil {
 			return err
 		}

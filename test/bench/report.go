@@ -27,7 +27,7 @@ func (m measurement) String() string {
 	if m.workers > 0 {
 		parts = fmt.Sprintf(" (%.4f server)", m.server)
 	}
-	return fmt.Sprintf("%.4f%s, %.1f fps, %d of %d decode, %.0f kbit/s", m.cpu(), parts, float64(m.frames)/m.seconds, m.decoded, m.sampled, float64(m.bytes)*8/1000/m.seconds)
+	return fmt.Sprintf("%.4f%s, %.1f fps, %d of %d decode, %.0f kbit/s, sent up to %d ms late", m.cpu(), parts, float64(m.frames)/m.seconds, m.decoded, m.sampled, float64(m.bytes)*8/1000/m.seconds, m.late.Milliseconds())
 }
 
 // result are all rounds of a scene.

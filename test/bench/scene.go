@@ -112,8 +112,8 @@ func (s *scene) counts() counts {
 	return counts{frames, sounds, bytes + more}
 }
 
-func (s *scene) decode(ctx context.Context) (decoded, sampled int, err error) {
-	return s.video.decode(ctx, s.width, s.height)
+func (s *scene) decode(ctx context.Context, path string) (decoded, sampled int, err error) {
+	return s.video.decode(ctx, path, s.width, s.height)
 }
 
 // cell is where input i of a composite is seen: ceil(sqrt n) columns, even sides.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -108,9 +109,9 @@ func (s *sink) close() {
 	<-s.over
 }
 
-// decode gives the sample to ffmpeg and counts whole pictures that are of that
+// decode writes the sample to a file, gives it to ffmpeg, and counts whole pictures that are of that
 // size and no plain surface.
-func (s *sink) decode(ctx context.Context, width, height int) (decoded, sampled int, err error) {
+func (s *sink) decode(ctx context.Context, path string, width, height int) (decoded, sampled int, err error) {
 	s.mu.Lock()
 	sample := s.sample
 	s.mu.Unlock()
@@ -139,13 +140,14 @@ func (s *sink) decode(ctx context.Context, width, height int) (decoded, sampled 
 	if err := w.Close(); err != nil {
 		return 0, sampled, err
 	}
+	if err := os.WriteFile(path, file.Bytes(), 0o600); err != nil {
+		return 0, sampled, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	// A line per picture with its size and its deviation of brightness.
-	cmd := exec.CommandContext(ctx, "ffmpeg", "-nostdin", "-v", "error", "-xerror", "-err_detect", "explode", "-f", format, "-i", "pipe:0",
+	cmd := exec.CommandContext(ctx, "ffmpeg", "-nostdin", "-v", "info", "-xerror", "-err_detect", "explode", "-f", format, "-i", path,
 		"-fps_mode", "passthrough", "-vf", "showinfo", "-f", "null", "-")
-	cmd.Args[3] = "info"
-	cmd.Stdin = &file
 	said, err := cmd.CombinedOutput()
 	for line := range strings.Lines(string(said)) {
 		if strings.Contains(line, "Parsed_showinfo") && strings.Contains(line, fmt.Sprintf(" s:%dx%d ", width, height)) && varied(line) {
