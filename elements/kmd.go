@@ -57,9 +57,11 @@ type ModelType struct {
 	Properties []ModelProperty `json:"properties,omitempty"`
 }
 
-// ModelRecord is an event's own fields.
+// ModelRecord is an event's own fields; those of RaiseBase (source, tags,
+// timestampMillis) and Media (type) come on top.
 type ModelRecord struct {
 	Name       string          `json:"name"`
+	Extends    string          `json:"extends,omitempty"`
 	Properties []ModelProperty `json:"properties"`
 }
 
@@ -102,11 +104,19 @@ func (c *Class) model(m *Model, seen map[reflect.Type]bool) ModelClass {
 		case eventMember:
 			out.Events = append(out.Events, x.Name)
 			if !slices.ContainsFunc(m.Events, func(e ModelRecord) bool { return e.Name == x.Name }) {
-				m.Events = append(m.Events, ModelRecord{x.Name, m.fields(x.result, seen)})
+				m.Events = append(m.Events, ModelRecord{x.Name, x.base(), m.fields(x.result, seen)})
 			}
 		}
 	}
 	return out
+}
+
+// base is the event an event extends.
+func (m *Member) base() string {
+	if m.plain || m.Name == "Error" {
+		return "RaiseBase"
+	}
+	return "Media"
 }
 
 func (m *Model) params(r *record, seen map[reflect.Type]bool) []ModelProperty {
