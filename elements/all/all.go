@@ -19,6 +19,8 @@ import (
 type Deps struct {
 	// WebRTC carries the media of WebRtcEndpoints; it must outlive every object.
 	WebRTC *transport.Engine
+	// Endpoints are the properties that WebRtcEndpoints begin with.
+	Endpoints webrtc.Defaults
 	// URI is what players may read and recorders write.
 	URI uri.Deps
 	// RTP are the ports of RtpEndpoints.
@@ -31,12 +33,12 @@ type Deps struct {
 // Types lists every type of this build.
 func Types(d Deps) []elements.Type {
 	return slices.Concat(
-		elements.Types(),         // abstract ancestors, MediaPipeline
-		core.Types(),             // PassThrough
-		webrtc.Types(d.WebRTC),   // WebRtcEndpoint
-		rtp.Types(d.RTP),         // RtpEndpoint
-		uri.Types(d.URI),         // PlayerEndpoint, RecorderEndpoint, HttpPostEndpoint
-		hubs.Types(d.Hubs),       // HubPort, Composite, Dispatcher, DispatcherOneToMany, Mixer, AlphaBlending
-		filters.Types(d.Filters), // GStreamerFilter, ImageOverlayFilter, FaceOverlayFilter, ZBarFilter
+		elements.Types(),                    // abstract ancestors, MediaPipeline
+		core.Types(),                        // PassThrough
+		webrtc.Types(d.WebRTC, d.Endpoints), // WebRtcEndpoint
+		rtp.Types(d.RTP),                    // RtpEndpoint
+		uri.Types(d.URI),                    // PlayerEndpoint, RecorderEndpoint, HttpPostEndpoint
+		hubs.Types(d.Hubs),                  // HubPort, Composite, Dispatcher, DispatcherOneToMany, Mixer, AlphaBlending
+		filters.Types(d.Filters),            // GStreamerFilter, ImageOverlayFilter, FaceOverlayFilter, ZBarFilter
 	)
 }

@@ -69,7 +69,7 @@ func newEndpoint(d Deps) func(context.Context, elements.Env, endpointParams) (*E
 		}
 		now := time.Now()
 		e := &Endpoint{
-			deps: d, terms: terms{secret: x, ipv6: p.UseIPv6}, born: now, settings: defaults(),
+			deps: d, terms: terms{secret: x, ipv6: p.UseIPv6}, born: now, settings: d.settings(),
 			identity: identity{
 				id: sessionID(now), cname: fmt.Sprintf("user%d@host-%x", rand.Uint32(), rand.Uint32()),
 			},

@@ -168,3 +168,12 @@ func (e *Endpoint) RequestKeyframe(context.Context, elements.None) (elements.Non
 	}
 	return elements.None{}, nil
 }
+
+// settings are those of a new endpoint.
+func (d Deps) settings() settings {
+	s := defaults()
+	if d.MTU != 0 {
+		s.mtu = d.MTU
+	}
+	return s
+}

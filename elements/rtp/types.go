@@ -17,6 +17,8 @@ type Deps struct {
 	AnnouncedIPs []netip.Addr
 	// MinPort and MaxPort bound the UDP ports, both included; 0 and 0 is 1024 to 65535.
 	MinPort, MaxPort int
+	// MTU is what endpoints begin with, in bytes; 0 is 1200.
+	MTU int
 }
 
 // Types are the types of this family.

@@ -39,10 +39,10 @@ type Endpoint struct {
 	media      elements.ConnectedState
 }
 
-func newEndpoint(engine *transport.Engine) func(context.Context, elements.Env, endpointParams) (*Endpoint, error) {
+func newEndpoint(engine *transport.Engine, d Defaults) func(context.Context, elements.Env, endpointParams) (*Endpoint, error) {
 	return func(_ context.Context, env elements.Env, p endpointParams) (*Endpoint, error) {
 		e := &Endpoint{
-			dataChannels: p.UseDataChannels, settings: defaults(),
+			dataChannels: p.UseDataChannels, settings: d.settings(),
 			connection: disconnected, media: disconnected,
 		}
 		e.Init(env)

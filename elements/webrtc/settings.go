@@ -27,6 +27,50 @@ type settings struct {
 	remb                       elements.RembParams
 }
 
+// Defaults are what new endpoints have their properties set to, for a whole
+// server. The zero value has Kurento's.
+type Defaults struct {
+	NetworkInterfaces string // names, with commas; "" is all
+	STUNAddress       string // "" is none
+	STUNPort          int    // 0 is 3478
+	TURNURL           string // user:password@host:port?transport=udp|tcp|tls, "" is none
+	NoICETCP          bool
+	MTU               int // in bytes; 0 is 1200
+}
+
+// Check tells what an endpoint would refuse.
+func (d Defaults) Check() error {
+	e := &Endpoint{} // has no peer: only the checks are of interest
+	if d.STUNAddress != "" {
+		if err := e.SetSTUNServerAddress(d.STUNAddress); err != nil {
+			return err
+		}
+	}
+	if d.STUNPort != 0 {
+		if err := e.SetSTUNServerPort(d.STUNPort); err != nil {
+			return err
+		}
+	}
+	if d.MTU != 0 {
+		if err := e.SetMTU(d.MTU); err != nil {
+			return err
+		}
+	}
+	return e.SetTURNURL(d.TURNURL)
+}
+
+func (d Defaults) settings() settings {
+	s := defaults()
+	s.networkInterfaces, s.stunAddress, s.turnURL, s.iceTCP = d.NetworkInterfaces, d.STUNAddress, d.TURNURL, !d.NoICETCP
+	if d.STUNPort != 0 {
+		s.stunPort = d.STUNPort
+	}
+	if d.MTU != 0 {
+		s.mtu = d.MTU
+	}
+	return s
+}
+
 func defaults() settings {
 	return settings{
 		iceTCP: true, stunPort: 3478, mtu: 1200, minVideoRecv: 100, minVideoSend: 100, maxVideoSend: 500,
@@ -69,7 +113,9 @@ func set(e *Endpoint, f func(*settings)) error {
 	e.mu.Lock()
 	f(&e.settings)
 	e.mu.Unlock()
-	e.apply()
+	if e.peer != nil {
+		e.apply()
+	}
 	return nil
 }
 

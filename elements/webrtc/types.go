@@ -6,12 +6,12 @@ import (
 )
 
 // Types are the types of this family. engine carries their media; it must
-// outlive every object.
-func Types(engine *transport.Engine) []elements.Type {
+// outlive every object. d has passed its Check.
+func Types(engine *transport.Engine, d Defaults) []elements.Type {
 	return []elements.Type{{
 		Name: "WebRtcEndpoint", Extends: "BaseRtpEndpoint", Module: "elements",
 		Doc: "Exchanges audio, video and messages with a browser by WebRTC; one negotiation in its life.",
-		New: elements.New(newEndpoint(engine)),
+		New: elements.New(newEndpoint(engine, d)),
 		Members: []elements.Member{
 			elements.Property("networkInterfaces", (*Endpoint).NetworkInterfaces, (*Endpoint).SetNetworkInterfaces),
 			elements.Property("iceTcp", (*Endpoint).ICETCP, (*Endpoint).SetICETCP),

@@ -35,19 +35,21 @@ type Kurento struct {
 // Endpoints are the settings of Kurento's module files, under the names of the
 // container image's variables.
 type Endpoints struct {
-	RTPMinPort        int           `name:"rtp-min-port" var:"KMS_MIN_PORT" default:"1024" placeholder:"PORT" help:"Lowest UDP port of RtpEndpoints. WebRTC needs the media port only."`
-	RTPMaxPort        int           `name:"rtp-max-port" var:"KMS_MAX_PORT" default:"65535" placeholder:"PORT" help:"Highest UDP port of RtpEndpoints."`
-	RTPMTU            int           `name:"rtp-mtu" var:"KMS_MTU" default:"1200" placeholder:"BYTES" help:"Largest RTP packet that endpoints make."`
-	ExternalIPv4      string        `name:"external-ipv4" var:"KMS_EXTERNAL_IPV4" placeholder:"IP" help:"IPv4 address announced in ICE candidates and by RtpEndpoints."`
-	ExternalIPv6      string        `name:"external-ipv6" var:"KMS_EXTERNAL_IPV6" placeholder:"IP" help:"IPv6 address announced in ICE candidates and by RtpEndpoints."`
-	ExternalAddress   string        `name:"external-address" var:"KMS_EXTERNAL_ADDRESS" placeholder:"IP" help:"Address announced in ICE candidates, as Kurento 6.x had it."`
-	ICETCP            bool          `name:"ice-tcp" var:"KMS_ICE_TCP" default:"true" negatable:"" help:"Offer ICE candidates of TCP, too."`
-	NetworkInterfaces string        `name:"network-interfaces" var:"KMS_NETWORK_INTERFACES" placeholder:"LIST" help:"Network interfaces that ICE uses, separated by commas; none means all."`
-	EndpointSTUN      string        `name:"kms-stun-ip" var:"KMS_STUN_IP" placeholder:"IP" help:"STUN server that WebRtcEndpoints ask for their address."`
-	EndpointSTUNPort  int           `name:"kms-stun-port" var:"KMS_STUN_PORT" default:"3478" placeholder:"PORT" help:"Port of that STUN server."`
-	HTTPPostListen    string        `name:"http-post-listen" var:"GOVIDU_HTTP_POST_LISTEN" default:"127.0.0.1:9091" placeholder:"ADDR" help:"Address of the URLs of HttpPostEndpoints, bound when the first is made; none switches them off."`
-	HTTPPostAnnounced string        `name:"http-post-announced" var:"GOVIDU_HTTP_POST_ANNOUNCED" placeholder:"HOST" help:"Host that those URLs name, when it is not the address above."`
-	EndpointTURN      secret.Secret `name:"kms-turn-url" var:"KMS_TURN_URL" placeholder:"URL" help:"TURN server of WebRtcEndpoints, as user:password@host:port?transport=udp."`
+	RTPMinPort          int           `name:"rtp-min-port" var:"KMS_MIN_PORT" default:"1024" placeholder:"PORT" help:"Lowest UDP port of RtpEndpoints. WebRTC needs the media port only."`
+	RTPMaxPort          int           `name:"rtp-max-port" var:"KMS_MAX_PORT" default:"65535" placeholder:"PORT" help:"Highest UDP port of RtpEndpoints."`
+	RTPMTU              int           `name:"rtp-mtu" var:"KMS_MTU" default:"1200" placeholder:"BYTES" help:"Largest RTP packet that endpoints make."`
+	ExternalIPv4        string        `name:"external-ipv4" var:"KMS_EXTERNAL_IPV4" placeholder:"IP" help:"IPv4 address announced in ICE candidates and by RtpEndpoints."`
+	ExternalIPv6        string        `name:"external-ipv6" var:"KMS_EXTERNAL_IPV6" placeholder:"IP" help:"IPv6 address announced in ICE candidates and by RtpEndpoints."`
+	ExternalAddress     string        `name:"external-address" var:"KMS_EXTERNAL_ADDRESS" placeholder:"IP" help:"Address announced in ICE candidates, as Kurento 6.x had it."`
+	ICETCP              bool          `name:"ice-tcp" var:"KMS_ICE_TCP" default:"true" negatable:"" help:"Offer ICE candidates of TCP, too."`
+	NetworkInterfaces   string        `name:"network-interfaces" var:"KMS_NETWORK_INTERFACES" placeholder:"LIST" help:"Network interfaces that ICE uses, separated by commas; none means all."`
+	EndpointSTUN        string        `name:"kms-stun-ip" var:"KMS_STUN_IP" placeholder:"IP" help:"STUN server that WebRtcEndpoints ask for their address."`
+	EndpointSTUNPort    int           `name:"kms-stun-port" var:"KMS_STUN_PORT" default:"3478" placeholder:"PORT" help:"Port of that STUN server."`
+	HTTPPostListen      string        `name:"http-post-listen" var:"GOVIDU_HTTP_POST_LISTEN" default:"127.0.0.1:9091" placeholder:"ADDR" help:"Address of the URLs of HttpPostEndpoints, bound when the first is made; none switches them off."`
+	HTTPPostAnnounced   string        `name:"http-post-announced" var:"GOVIDU_HTTP_POST_ANNOUNCED" placeholder:"HOST" help:"Host that those URLs name, when it is not the address above."`
+	PEMCertificateRSA   string        `name:"pem-certificate-rsa" var:"KMS_PEM_CERTIFICATE_RSA" placeholder:"PATH" help:"PEM file with an RSA key and certificate for DTLS, for endpoints with certificateKeyType RSA. Without it one is made at start."`
+	PEMCertificateECDSA string        `name:"pem-certificate-ecdsa" var:"KMS_PEM_CERTIFICATE_ECDSA" placeholder:"PATH" help:"The same for certificateKeyType ECDSA."`
+	EndpointTURN        secret.Secret `name:"kms-turn-url" var:"KMS_TURN_URL" placeholder:"URL" help:"TURN server of WebRtcEndpoints, as user:password@host:port?transport=udp."`
 }
 
 // usualTLSPort is where Kurento serves wss.

@@ -18,6 +18,7 @@ import (
 	"github.com/govidu/govidu/elements/hubs"
 	"github.com/govidu/govidu/elements/rtp"
 	"github.com/govidu/govidu/elements/uri"
+	"github.com/govidu/govidu/elements/webrtc"
 	"github.com/govidu/govidu/elements/webrtc/transport"
 	"github.com/govidu/govidu/internal/fetch"
 	"github.com/govidu/govidu/internal/secret"
@@ -55,6 +56,11 @@ type Config struct {
 	Workers workers.Config
 	// RTPMinPort and RTPMaxPort bound the ports of RtpEndpoints; 0 and 0 is 1024 to 65535.
 	RTPMinPort, RTPMaxPort int
+	// Endpoints are the properties that WebRtcEndpoints begin with.
+	Endpoints webrtc.Defaults
+	// PEMCertificateRSA and PEMCertificateECDSA are files with a key and a
+	// certificate for DTLS; "" has the process make its own.
+	PEMCertificateRSA, PEMCertificateECDSA string
 	// HTTPPost is where HttpPostEndpoints listen.
 	HTTPPost uri.HTTP
 	// DenyPrivateURLs keeps players, recorders and filters off loopback and
@@ -80,9 +86,13 @@ func New(c Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.Endpoints.Check(); err != nil {
+		return nil, fmt.Errorf("read settings of endpoints: %w", err)
+	}
 	n := &Node{}
 	n.Engine, err = transport.NewEngine(transport.Config{
 		MediaPort: c.MediaPort, STUNPort: c.STUNPort, AnnouncedIPs: announced, Loopback: c.Loopback, ICETCP: true, Log: c.Log,
+		PEMCertificateRSA: c.PEMCertificateRSA, PEMCertificateECDSA: c.PEMCertificateECDSA,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open media port: %w", err)
@@ -107,9 +117,9 @@ func (n *Node) serve(c Config) error {
 	n.Workers = workers.NewPool(c.Workers)
 	policy := &fetch.Policy{FileRoots: c.FileRoots, AllowPrivate: !c.DenyPrivateURLs}
 	registry, err := elements.NewRegistry(all.Types(all.Deps{
-		WebRTC:  n.Engine,
+		WebRTC: n.Engine, Endpoints: c.Endpoints,
 		URI:     uri.Deps{Fetch: policy, FileRoots: c.FileRoots, Workers: n.Workers, HTTP: c.HTTPPost, NodeID: c.NodeID},
-		RTP:     rtp.Deps{AnnouncedIPs: announced, MinPort: c.RTPMinPort, MaxPort: c.RTPMaxPort},
+		RTP:     rtp.Deps{AnnouncedIPs: announced, MinPort: c.RTPMinPort, MaxPort: c.RTPMaxPort, MTU: c.Endpoints.MTU},
 		Hubs:    hubs.Deps{Pool: n.Workers},
 		Filters: filters.Deps{Pool: n.Workers, Images: policy},
 	})...)

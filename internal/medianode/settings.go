@@ -2,6 +2,7 @@ package medianode
 
 import (
 	"github.com/govidu/govidu/elements/uri"
+	"github.com/govidu/govidu/elements/webrtc"
 	"github.com/govidu/govidu/internal/config"
 	"github.com/govidu/govidu/internal/workers"
 )
@@ -19,6 +20,11 @@ func (c *Config) Apply(m config.Media, k config.Kurento, e config.Endpoints) err
 	c.Token, c.Open, c.AllowedOrigins = k.KMSToken, k.KMSOpen, k.KMSAllowedOrigins
 	c.Path, c.ExceptionLimit, c.SessionPeriod, c.NoRequestCache = k.KMSPath, k.KMSExceptionLimit, k.SessionPeriod(), k.KMSNoRequestCache
 	c.RTPMinPort, c.RTPMaxPort = e.RTPMinPort, e.RTPMaxPort
+	c.Endpoints = webrtc.Defaults{
+		NetworkInterfaces: e.NetworkInterfaces, STUNAddress: e.EndpointSTUN, STUNPort: e.EndpointSTUNPort,
+		TURNURL: e.EndpointTURN.Reveal(), NoICETCP: !e.ICETCP, MTU: e.RTPMTU,
+	}
+	c.PEMCertificateRSA, c.PEMCertificateECDSA = e.PEMCertificateRSA, e.PEMCertificateECDSA
 	c.HTTPPost = uri.HTTP{Address: host, Port: port, Announced: e.HTTPPostAnnounced}
 	return nil
 }
