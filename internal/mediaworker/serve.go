@@ -91,7 +91,7 @@ func (w *worker) do(r request) (any, error) {
 			}
 		}
 		return l, nil
-	case wire.MethodClose:
+	case wire.MethodPing, wire.MethodClose:
 		return nil, nil
 	}
 	return nil, errMethod(r.Method)

@@ -17,6 +17,9 @@ func (p *Pool) Hurry(backoff, ready, answer, closing time.Duration) {
 	}
 }
 
+// Deaf sets how many rounds a worker may be silent.
+func (p *Pool) Deaf(rounds int32) { p.deaf = rounds }
+
 // Window sets the time in which ten crashes are too many.
 func (p *Pool) Window(d time.Duration) { p.window = d }
 

@@ -7,6 +7,7 @@ import (
 	"io"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/govidu/govidu/internal/kerr"
@@ -27,7 +28,8 @@ type live struct {
 	over    chan struct{} // closed when the control socket has ended
 	silent  chan struct{} // closed when the media socket has ended
 	wg      sync.WaitGroup
-	once    sync.Once // of ready
+	once    sync.Once    // of ready
+	unheard atomic.Int32 // rounds since the question for life that has no answer
 
 	mu      sync.Mutex
 	cause   error // why we killed it, or what it died of by its own word

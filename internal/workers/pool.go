@@ -57,6 +57,7 @@ type Pool struct {
 type patience struct {
 	ready  time.Duration // GStreamer may have to look at all its plugins first
 	answer time.Duration // of a request that nobody waits for: longer is a hung worker
+	deaf   int32         // rounds of watchEvery without a sign of life: longer is a hung worker
 	close  time.Duration // then it is killed
 	window time.Duration // in which maxCrashes crashes are too many
 	settle time.Duration // how long a job is charged at least its estimate
@@ -82,7 +83,7 @@ func NewPool(c Config) *Pool {
 	}
 	p := &Pool{
 		c: c, log: c.Log, finder: finder{binary: c.Binary}, backoff: backoff, jobs: map[*Job]struct{}{},
-		patience: patience{ready: time.Minute, answer: 15 * time.Second, close: 5 * time.Second, window: time.Minute, settle: settle},
+		patience: patience{ready: time.Minute, answer: 15 * time.Second, deaf: 5, close: 5 * time.Second, window: time.Minute, settle: settle},
 	}
 	p.metrics = newMetrics(p, c.Metrics)
 	return p

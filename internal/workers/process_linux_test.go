@@ -54,6 +54,36 @@ var players = map[string]func() error{
 	},
 }
 
+// TestStoppedWorkerIsKilled: a process that neither works nor dies, and of which
+// nobody wants anything, is found out.
+func TestStoppedWorkerIsKilled(t *testing.T) {
+	p := processPool(t, workers.Config{Binary: binary(t, "mediaworker")})
+	p.Deaf(1)
+	crashed := make(chan error, 16)
+	j, err := p.Start(context.Background(), workers.Spec{Kind: "test", Restart: true, Handler: workers.Handler{
+		Crashed: func(err error, _ bool) { crashed <- err },
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Call(context.Background(), "nothing", nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	pid := j.PID()
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-crashed; !strings.Contains(err.Error(), "sign of life") {
+		t.Errorf("told as %v", err)
+	}
+	if err := j.Call(context.Background(), "nothing", nil, nil); err != nil {
+		t.Error(err)
+	}
+	if again := j.PID(); again == pid {
+		t.Error("the stopped process is still at work")
+	}
+}
+
 // processCall is what a worker process can be asked.
 func processCall(_ *workerstest.Worker, method string, _ json.RawMessage, files []*os.File) (any, error) {
 	switch method {

@@ -23,6 +23,7 @@ type lines struct {
 	part    []byte
 	cut     bool // the line is longer than part
 	last    string
+	fatal   bool // last is what the process died of
 	tokens  float64
 	at      time.Time
 	dropped int
@@ -64,7 +65,9 @@ func (l *lines) flush() {
 	if text == "" {
 		return
 	}
-	l.last = text
+	if !l.fatal {
+		l.last, l.fatal = text, isFatal(text)
+	}
 	now := time.Now()
 	l.tokens = min(l.tokens+now.Sub(l.at).Seconds()*linesPerSec, linesBurst)
 	l.at = now
@@ -80,7 +83,19 @@ func (l *lines) flush() {
 	l.log.Warn("media worker says", "text", text)
 }
 
-// Last is the last line that was not empty.
+// isFatal tells whether a line begins the report of Go's runtime on why the
+// process dies; stacks and registers follow it.
+func isFatal(text string) bool {
+	for _, begin := range []string{"SIG", "panic:", "fatal error:", "runtime:"} {
+		if strings.HasPrefix(text, begin) {
+			return true
+		}
+	}
+	return false
+}
+
+// Last is the last line that was not empty, or the one that says why the
+// process died.
 func (l *lines) Last() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

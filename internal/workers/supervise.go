@@ -11,7 +11,7 @@ import (
 	"github.com/govidu/govidu/internal/workers/wire"
 )
 
-// watchEvery is how often a running process is measured and looked after.
+// watchEvery is how often a running process is measured and asked for life.
 const watchEvery = time.Second
 
 var errClosed = kerr.New(kerr.MediaObjectNotFound, "The media job is closed")
@@ -113,8 +113,23 @@ func (j *Job) serve(again bool) error {
 			if method, late := l.control.late(j.pool.answer); late {
 				l.fail(fmt.Errorf("the media worker has not answered %s for %v", method, j.pool.answer))
 			}
+			if l.hangs() {
+				l.fail(fmt.Errorf("the media worker has not given a sign of life for %v", time.Duration(j.pool.deaf)*watchEvery))
+			}
 		}
 	}
+}
+
+// hangs asks for life and tells whether the last question has waited for too
+// many rounds. Rounds are counted, not time: after a pause of this process or of
+// the machine a worker gets its time to answer.
+func (l *live) hangs() bool {
+	if n := l.unheard.Add(1); n > 1 {
+		return n > l.job.pool.deaf
+	}
+	// Where it cannot be asked it is known already to be gone.
+	_ = l.control.ask(wire.MethodPing, nil, -1, true, func(json.RawMessage, error) { l.unheard.Store(0) })
+	return false
 }
 
 // attach makes l the running process and tells it all that the job has been

@@ -128,6 +128,10 @@ func TestStderrIsBounded(t *testing.T) {
 	if n := len(l.Last()); n > maxLogLine+3 {
 		t.Errorf("a line of %d bytes", n)
 	}
+	l.Write([]byte("SIGSEGV: segmentation violation\nPC=0x47\ngs     0x0\n"))
+	if l.Last() != "SIGSEGV: segmentation violation" {
+		t.Errorf("the reason is lost behind %q", l.Last())
+	}
 }
 
 func TestFormats(t *testing.T) {

@@ -114,6 +114,7 @@ const (
 	MethodCall     = "call"     // CallParams: what only this kind of job knows
 	MethodDot      = "dot"      // none → string, the job's GStreamer graph in DOT
 	MethodLatency  = "latency"  // none → LatencyResult
+	MethodPing     = "ping"     // none: whose owner does not answer hangs, and is killed
 	MethodClose    = "close"    // none: end of stream, then the process exits with 0
 )
 

@@ -443,7 +443,7 @@ func (w *Worker) handle(m wire.Message, files []*os.File) (any, error) {
 			r[port] = int64(10 * time.Millisecond)
 		}
 		return r, nil
-	case wire.MethodBitrate, wire.MethodClose:
+	case wire.MethodBitrate, wire.MethodPing, wire.MethodClose:
 	default:
 		return nil, kerr.New(kerr.MediaObjectMethodNotFound, "no method %s", m.Method)
 	}
