@@ -22,7 +22,7 @@ func talk(t *testing.T, w *elementtest.World) (*call, *webrtctest.Channel) {
 // TestDataChannels relays messages from one endpoint to another along a DATA
 // connection, and back to their sender along another.
 func TestDataChannels(t *testing.T) {
-	w := elementtest.New(t, Types(newEngine(t))...)
+	w := elementtest.New(t, Types(newEngine(t), Defaults{})...)
 	a, from := talk(t, w)
 	b, to := talk(t, w)
 	w.Call(a.ep, "connect", map[string]any{"sink": b.ep, "mediaType": "DATA"})
@@ -78,7 +78,7 @@ func channelRows(t *testing.T, w *elementtest.World, ep elements.Object) {
 // TestCreateDataChannel opens and closes channels by the API, with its events
 // under all their names.
 func TestCreateDataChannel(t *testing.T) {
-	w := elementtest.New(t, Types(newEngine(t))...)
+	w := elementtest.New(t, Types(newEngine(t), Defaults{})...)
 	c, _ := talk(t, w)
 	fails := func(op string, params map[string]any, code kerr.Code, text string) {
 		t.Helper()

@@ -38,7 +38,7 @@ func newEngine(t testing.TB) *transport.Engine {
 }
 
 func TestContract(t *testing.T) {
-	elementtest.Run(t, Types(newEngine(t)), elementtest.Case{
+	elementtest.Run(t, Types(newEngine(t), Defaults{}), elementtest.Case{
 		Type:      "WebRtcEndpoint",
 		Ancestors: []string{"BaseRtpEndpoint", "SdpEndpoint", "SessionEndpoint", "Endpoint", "MediaElement", "MediaObject"},
 	})
@@ -94,7 +94,7 @@ func (c *call) send(what string, ok func() bool) {
 // TestCall is a publisher and a subscriber, joined by connect, with what a
 // Kurento application sees of it.
 func TestCall(t *testing.T) {
-	w := elementtest.New(t, Types(newEngine(t))...)
+	w := elementtest.New(t, Types(newEngine(t), Defaults{})...)
 	pub, sub := dial(t, w, publish), dial(t, w, receive)
 	w.Call(pub.ep, "connect", map[string]any{"sink": sub.ep})
 	pub.send("audio and video", func() bool { return len(sub.Packets(video)) > 20 && len(sub.Packets(audio)) > 20 })
@@ -188,7 +188,7 @@ func statistics(t *testing.T, w *elementtest.World, o elements.Object, typ, coun
 // TestLoopback connects an endpoint with itself: the browser gets its own media
 // back on the same connection.
 func TestLoopback(t *testing.T) {
-	w := elementtest.New(t, Types(newEngine(t))...)
+	w := elementtest.New(t, Types(newEngine(t), Defaults{})...)
 	c := dial(t, w, loop)
 	w.Call(c.ep, "connect", map[string]any{"sink": c.ep})
 	c.send("own media", func() bool { return len(c.Packets(video)) > 10 && len(c.Packets(audio)) > 10 })
@@ -196,7 +196,7 @@ func TestLoopback(t *testing.T) {
 
 // TestResubscribe feeds one endpoint from another source later on.
 func TestResubscribe(t *testing.T) {
-	w := elementtest.New(t, Types(newEngine(t))...)
+	w := elementtest.New(t, Types(newEngine(t), Defaults{})...)
 	one, two, sub := dial(t, w, publish), dial(t, w, publish), dial(t, w, receive)
 	w.Call(one.ep, "connect", map[string]any{"sink": sub.ep})
 	one.send("the first", func() bool { return len(sub.Packets(video)) > 10 })
@@ -221,7 +221,7 @@ func TestResubscribe(t *testing.T) {
 
 // TestBrowserGoes closes the browser.
 func TestBrowserGoes(t *testing.T) {
-	w := elementtest.New(t, Types(newEngine(t))...)
+	w := elementtest.New(t, Types(newEngine(t), Defaults{})...)
 	c := dial(t, w, publish)
 	c.Close()
 	w.WaitEvents(c.ep, "ConnectionStateChanged", 2)
@@ -232,7 +232,7 @@ func TestBrowserGoes(t *testing.T) {
 
 // TestOnce goes through the rules of negotiation and their codes.
 func TestOnce(t *testing.T) {
-	w := elementtest.New(t, Types(newEngine(t))...)
+	w := elementtest.New(t, Types(newEngine(t), Defaults{})...)
 	offer, err := os.ReadFile("transport/testdata/chromium.sdp")
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +278,7 @@ func TestOnce(t *testing.T) {
 
 // TestGenerateOffer offers, the browser answers.
 func TestGenerateOffer(t *testing.T) {
-	w := elementtest.New(t, Types(newEngine(t))...)
+	w := elementtest.New(t, Types(newEngine(t), Defaults{})...)
 	ep := w.Element("WebRtcEndpoint", nil)
 	if got := w.Call(w.Element("WebRtcEndpoint", nil), "generateOffer", map[string]any{"options": map[string]any{"offerToReceiveAudio": false}}).(string); strings.Contains(got, "m=audio") {
 		t.Error("an audio section nobody wanted")
@@ -296,7 +296,7 @@ func TestGenerateOffer(t *testing.T) {
 
 // TestProperties wants Kurento's defaults and what was set back.
 func TestProperties(t *testing.T) {
-	w := elementtest.New(t, Types(newEngine(t))...)
+	w := elementtest.New(t, Types(newEngine(t), Defaults{})...)
 	ep := w.Element("WebRtcEndpoint", map[string]any{"recvonly": true, "certificateKeyType": "ECDSA", "qosDscp": "AUDIO_HIGH"})
 	for op, want := range map[string]any{
 		"getMaxVideoRecvBandwidth": int64(0), "getMinVideoRecvBandwidth": int64(100), "getMaxVideoSendBandwidth": int64(500),
@@ -361,7 +361,7 @@ func TestProperties(t *testing.T) {
 
 // TestUnsupported connects what cannot flow: one Error event, nothing else.
 func TestUnsupported(t *testing.T) {
-	w := elementtest.New(t, Types(newEngine(t))...)
+	w := elementtest.New(t, Types(newEngine(t), Defaults{})...)
 	pub := dial(t, w, func(b *webrtctest.Browser) { b.Publish(webrtc.MimeTypeAV1, webrtc.RTPTransceiverDirectionSendonly) })
 	sub := &call{Browser: webrtctest.New(t, webrtctest.Options{}), w: w, ep: w.Element("WebRtcEndpoint", nil)}
 	sub.Receive()
@@ -373,5 +373,28 @@ func TestUnsupported(t *testing.T) {
 	pub.send("audio", func() bool { return len(sub.Packets(audio)) > 50 })
 	if got := len(w.Events(sub.ep, "Error")) + len(w.Events(pub.ep, "Error")); got != 1 {
 		t.Errorf("%d Error events, want one", got)
+	}
+}
+
+// TestDefaults: what the server is told is what new endpoints begin with, and
+// what an endpoint would refuse is refused at the start.
+func TestDefaults(t *testing.T) {
+	d := Defaults{STUNAddress: "192.0.2.7", STUNPort: 3479, TURNURL: "u:p@192.0.2.7:3478?transport=tcp", NoICETCP: true, MTU: 1100, NetworkInterfaces: "lo"}
+	if err := d.Check(); err != nil {
+		t.Fatal(err)
+	}
+	w := elementtest.New(t, Types(newEngine(t), d)...)
+	ep := w.Element("WebRtcEndpoint", nil)
+	for op, want := range map[string]any{
+		"getStunServerAddress": d.STUNAddress, "getStunServerPort": int64(3479), "getTurnUrl": d.TURNURL, "getIceTcp": false, "getMtu": int64(1100), "getNetworkInterfaces": "lo",
+	} {
+		if got := w.Call(ep, op, nil); got != want {
+			t.Errorf("%s: %v, want %v", op, got, want)
+		}
+	}
+	for _, bad := range []Defaults{{STUNAddress: "a b"}, {STUNPort: 70000}, {TURNURL: "nonsense"}, {MTU: 1}} {
+		if bad.Check() == nil {
+			t.Errorf("%+v was taken", bad)
+		}
 	}
 }
