@@ -103,7 +103,7 @@ func (s *scene) pipeline(to []inputPorts, image string) string {
 		x, y := int(imagePart*float64(s.width)), int(imagePart*float64(s.height))
 		return fmt.Sprintf(receive, to[0].video) + fmt.Sprintf("gdkpixbufoverlay location=%s offset-x=%d offset-y=%d overlay-width=%d overlay-height=%d ! ", image, x, y, x, y) + send
 	case flipping:
-		return fmt.Sprintf(receive, to[0].video) + "videoflip method=horizontal-flip ! " + send
+		return fmt.Sprintf(receive, to[0].video) + "videoflip video-direction=horiz ! " + send
 	}
 	var b strings.Builder
 	b.WriteString("compositor name=c background=black max-threads=1 latency=40000000 min-upstream-latency=100000000")

@@ -91,11 +91,17 @@ func compare(ctx context.Context, o options, dir string, media *media, s *scene)
 		if err != nil {
 			return r, fmt.Errorf("gst-launch-1.0: %w", err)
 		}
+		if err := sameWork(ctx, s.codec, sample(dir, s, "node"), sample(dir, s, "launch")); err != nil {
+			return r, err
+		}
 		r.ours, r.theirs = append(r.ours, ours), append(r.theirs, theirs)
 		fmt.Printf("  %-12s round %d: node %s   gst-launch %s   load %s\n", s.name, n+1, ours, theirs, load())
 	}
 	return r, nil
 }
+
+// sample is the file with what a side has sent.
+func sample(dir string, s *scene, name string) string { return filepath.Join(dir, s.name+"-"+name) }
 
 // side is one of the two that do a scene's work.
 type side interface {
@@ -171,7 +177,7 @@ func round(ctx context.Context, o options, dir string, media *media, s *scene, n
 		return m, err
 	}
 	feed.stop()
-	m.decoded, m.sampled, err = s.decode(ctx, filepath.Join(dir, s.name+"-"+name))
+	m.decoded, m.sampled, err = s.decode(ctx, sample(dir, s, name))
 	return m, err
 }
 

@@ -87,3 +87,18 @@ func TestMedian(t *testing.T) {
 		t.Errorf("median %v", got)
 	}
 }
+
+func TestApart(t *testing.T) {
+	var a, b raster
+	for i := range a {
+		a[i] = float64(i)
+		b[i] = a[i] + 3
+	}
+	if d := a.apart(&b); d != 3 {
+		t.Errorf("apart %v", d)
+	}
+	b[7] = 250
+	if d := b.apart(&a); d <= alike {
+		t.Errorf("apart %v", d)
+	}
+}

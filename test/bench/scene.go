@@ -69,10 +69,10 @@ func (s *scene) open() (err error) {
 		}
 		s.from = append(s.from, x)
 	}
-	if s.video, err = newSink(s.codec == "H264"); err != nil {
+	if s.video, err = newSink(s.codec); err != nil {
 		return err
 	}
-	s.audio, err = newSink(false)
+	s.audio, err = newSink("opus")
 	return err
 }
 

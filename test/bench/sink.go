@@ -37,16 +37,16 @@ type sink struct {
 	frames  int    // complete: their last packet, with the marker, has come
 	stamp   uint32 // of the latest frame counted
 	sample  []*rtp.Packet
-	h264    bool
+	codec   string // VP8, H264, opus
 }
 
-func newSink(h264 bool) (*sink, error) {
+func newSink(codec string) (*sink, error) {
 	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return nil, err
 	}
 	_ = c.SetReadBuffer(4 << 20)
-	s := &sink{conn: c, over: make(chan struct{}), h264: h264}
+	s := &sink{conn: c, over: make(chan struct{}), codec: codec}
 	go s.read()
 	return s, nil
 }
@@ -89,7 +89,10 @@ func (s *sink) take(b []byte) {
 // begins tells whether a decoder can start at a packet: VP8's first of a keyframe,
 // parameter sets of H264.
 func (s *sink) begins(payload []byte) bool {
-	if s.h264 {
+	switch s.codec {
+	case "opus":
+		return false // only counted
+	case "H264":
 		kind := payload[0] & 0x1f
 		return kind == 7 || kind == 24 && len(payload) > 3 && payload[3]&0x1f == 7
 	}
@@ -120,9 +123,8 @@ func (s *sink) decode(ctx context.Context, path string, width, height int) (deco
 		WriteRTP(*rtp.Packet) error
 		Close() error
 	}
-	format := "ivf"
-	if s.h264 {
-		w, format = h264writer.NewWith(&file), "h264"
+	if s.codec == "H264" {
+		w = h264writer.NewWith(&file)
 	} else if w, err = ivfwriter.NewWith(&file, ivfwriter.WithCodec("video/VP8")); err != nil {
 		return 0, 0, err
 	}
@@ -146,7 +148,7 @@ func (s *sink) decode(ctx context.Context, path string, width, height int) (deco
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	// A line per picture with its size and its deviation of brightness.
-	cmd := exec.CommandContext(ctx, "ffmpeg", "-nostdin", "-v", "info", "-xerror", "-err_detect", "explode", "-f", format, "-i", path,
+	cmd := exec.CommandContext(ctx, "ffmpeg", "-nostdin", "-v", "info", "-xerror", "-err_detect", "explode", "-f", container(s.codec), "-i", path,
 		"-fps_mode", "passthrough", "-vf", "showinfo", "-f", "null", "-")
 	said, err := cmd.CombinedOutput()
 	for line := range strings.Lines(string(said)) {
