@@ -22,6 +22,7 @@ const restPatience = 200 * time.Millisecond
 type mediaSocket struct {
 	conn *net.UnixConn
 	raw  syscall.RawConn
+	rest time.Duration  // restPatience, but in tests
 	wg   sync.WaitGroup // of the goroutine that sends a rest
 
 	mu   sync.Mutex // frames do not mix
@@ -37,7 +38,7 @@ func newMediaSocket(c *net.UnixConn) (*mediaSocket, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use media socket: %w", err)
 	}
-	return &mediaSocket{conn: c, raw: raw}, nil
+	return &mediaSocket{conn: c, raw: raw, rest: restPatience}, nil
 }
 
 // fill makes a message of the next fragment and gives what remains of the frame.
@@ -89,7 +90,7 @@ func (s *mediaSocket) send(h wire.Header, payload []byte) error {
 // time, the worker sees the hole.
 func (s *mediaSocket) finish(h wire.Header, payload []byte) {
 	defer s.wg.Done()
-	_ = s.conn.SetWriteDeadline(time.Now().Add(restPatience))
+	_ = s.conn.SetWriteDeadline(time.Now().Add(s.rest))
 	for buf := new(message); ; h.Fragment++ {
 		text, rest := buf.fill(h, payload)
 		if sendWaiting(s.raw, text) != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -42,6 +43,7 @@ func narrow(t *testing.T) (*mediaSocket, *mediaSocket) {
 // A frame larger than the socket's buffer arrives whole where somebody reads.
 func TestFrameLargerThanTheBuffer(t *testing.T) {
 	ours, theirs := narrow(t)
+	ours.rest = time.Minute // the reader may begin late
 	frame := bytes.Repeat([]byte{1, 2, 3}, 1<<20)
 	if err := ours.send(wire.Header{Stream: 1, Frame: 7, Flags: wire.Key | wire.Gap}, frame); err != nil {
 		t.Fatal(err)
