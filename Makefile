@@ -1,74 +1,56 @@
 # Govidu: everything a developer, CI and the Dockerfile run. `make` prints the menu.
 SHELL := /bin/bash
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo development)
-LDFLAGS := -s -w -X github.com/govidu/govidu/internal/process.version=$(VERSION)
+FLAGS = -trimpath -ldflags "-s -w -X github.com/govidu/govidu/internal/process.version=$(VERSION)"
 PAGE := openvidu/web/app
 GST := ./internal/gst ./internal/mediaworker ./internal/workers ./elements/filters ./elements/hubs ./elements/uri
-UNIT := $$(go list ./... | grep -v /test/)
+E2E := scripts/node.sh go test -count=1 -p 1
 
-.PHONY: help build worker web run test test-race test-gst test-e2e test-faults test-examples fuzz lint docs docker clean
+.PHONY: help build worker web run test test-race test-gst test-e2e test-faults test-examples bench-elements fuzz lint docs docker clean
 help: ## Print this menu
-	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' Makefile
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
+have-%: # installs tools: have-gcc-node
+	@scripts/install.sh $(subst -, ,$*)
 
 build: ## Build bin/openvidu-server, bin/kms and bin/ovctl (pure Go)
-	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/ ./cmd/...
-
-worker: ## Build bin/mediaworker (cgo; needs GStreamer's headers)
-	scripts/install.sh gcc gstreamer
-	CGO_ENABLED=1 go build -tags gst -trimpath -ldflags "$(LDFLAGS)" -o bin/mediaworker ./cmd/mediaworker
-
+	CGO_ENABLED=0 go build $(FLAGS) -o bin/ ./cmd/...
+worker: have-gcc-gstreamer ## Build bin/mediaworker (cgo; needs GStreamer's headers)
+	CGO_ENABLED=1 go build -tags gst $(FLAGS) -o bin/mediaworker ./cmd/mediaworker
 web: openvidu/web/dist/index.html ## Build the page at / (needs Node 18 or later)
 openvidu/web/dist/index.html: $(shell find $(PAGE) -path $(PAGE)/node_modules -prune -o -type f -print)
 	scripts/install.sh node
-	scripts/node.sh npm --prefix $(PAGE) ci --ignore-scripts --no-audit --no-fund
-	rm -rf openvidu/web/dist/assets
-	scripts/node.sh npm --prefix $(PAGE) run --silent build
-	@touch $@
+	scripts/web.sh
 
 run: web build ## Start a developer server on https://localhost:4443; the worker is built meanwhile
 	@mkdir -p .tools; ($(MAKE) --no-print-directory worker >.tools/worker.log 2>&1 && echo "The media worker is built." || echo "The media worker was not built: see .tools/worker.log") &
 	exec bin/openvidu-server --dev $(ARGS)
 
-test: ## Everything: page, build, lint, unit tests with -race, GStreamer, end to end
-	scripts/install.sh gcc gstreamer node chromium ffmpeg
+test: have-gcc-gstreamer-node-chromium-ffmpeg ## Everything: page, build, lint, unit tests with -race, GStreamer, end to end
 	$(MAKE) --no-print-directory web build worker
 	scripts/test.sh
-
-test-race: ## Unit tests with the race detector
-	scripts/install.sh gcc ffmpeg
-	CGO_ENABLED=1 go test -race -timeout 8m $(UNIT)
-
-test-gst: worker ## Tests of what needs GStreamer
-	scripts/install.sh ffmpeg
+test-race: have-gcc-ffmpeg ## Unit tests with the race detector
+	CGO_ENABLED=1 go test -race -timeout 8m $$(go list ./... | grep -v /test/)
+test-gst: worker have-ffmpeg ## Tests of what needs GStreamer
 	go vet -tags gst $(GST)
 	CGO_ENABLED=1 go test -tags gst -count=1 -p 1 -timeout 15m $(GST)
-
-test-e2e: web build worker ## End-to-end tests: the binaries, real Chromium, the old clients
-	scripts/install.sh node chromium ffmpeg
-	scripts/node.sh go test -count=1 -p 1 -timeout 20m ./test/...
-
-test-faults: web build worker ## Long fault tests: kill -9, crashing workers, strict times (run alone)
-	scripts/install.sh node chromium ffmpeg
-	GOVIDU_KILLS=20 GOVIDU_STRICT_TIMES=1 GOVIDU_CYCLES=1000 scripts/node.sh go test -count=1 -p 1 -v -timeout 90m ./test/e2e/... ./test/faults/...
-
-test-examples: build worker ## Every example: its server, its page in Chromium
-	scripts/install.sh node chromium
+test-e2e: web build worker have-node-chromium-ffmpeg ## End-to-end tests: the binaries, real Chromium, the old clients
+	$(E2E) -timeout 20m ./test/...
+test-faults: web build worker have-node-chromium-ffmpeg ## Long fault tests: kill -9, crashing workers, leaks, strict times (run alone)
+	GOVIDU_KILLS=20 GOVIDU_CRASHES=50 GOVIDU_CYCLES=1000 GOVIDU_STRICT_TIMES=1 $(E2E) -v -timeout 90m ./test/e2e/... ./test/faults/...
+test-examples: build worker have-node-chromium ## Every example: its server, its page in Chromium
 	cd examples && ../scripts/node.sh npm ci --ignore-scripts --no-audit --no-fund && ../scripts/node.sh node --test test/
+bench-elements: build worker have-ffmpeg ## What workers cost, beside gst-launch-1.0 (run alone)
+	go run ./test/bench $(ARGS)
 
 fuzz: ## Every fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(or $(FUZZTIME),20s)
-
 lint: ## go vet and the pinned staticcheck
 	go vet ./...
 	cd internal/tools && go build -o ../../.tools/ honnef.co/go/tools/cmd/staticcheck
 	.tools/staticcheck ./...
-
 docs: ## Write the generated pages of docs/
-	go test ./internal/config -run TestReferenceIsCurrent -update
-	go test ./internal/medianode -run TestManualIsCurrent -update
-
+	go test ./internal/config ./internal/medianode -run 'TestReferenceIsCurrent|TestManualIsCurrent' -update
 docker: ## Build the container image govidu:VERSION
 	docker build --build-arg VERSION=$(VERSION) -t govidu:$(VERSION) .
-
 clean: ## Remove what the targets above made
 	rm -rf bin .tools $(PAGE)/node_modules openvidu/web/dist/assets openvidu/web/dist/index.html openvidu/web/dist/icon.svg
