@@ -1,0 +1,94 @@
+package faults
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// process is the program kms, which nothing of the test's own runs in.
+type process struct {
+	cmd   *exec.Cmd
+	ports struct{ KMS, Media int }
+}
+
+// startProcess runs kms; it ends with the test, orderly and with code 0.
+func startProcess(t testing.TB, files string) *process {
+	t.Helper()
+	program(t, "mediaworker", "worker") // kms looks for it beside itself
+	ready := filepath.Join(t.TempDir(), "ready.json")
+	log, err := os.Create(filepath.Join(t.TempDir(), "kms.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	p := &process{cmd: exec.Command(program(t, "kms", "build"), "--kms-listen=127.0.0.1:0", "--media-port=0", "--file-roots="+files, "--ready-file="+ready)}
+	if addr := os.Getenv("GOVIDU_PPROF"); addr != "" { // to look for leaks by hand
+		p.cmd.Args = append(p.cmd.Args, "--pprof="+addr)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = log, log
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- p.cmd.Wait() }()
+	t.Cleanup(func() {
+		_ = p.cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Errorf("kms: %v", err)
+			}
+		case <-time.After(patience):
+			_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
+			t.Errorf("kms does not end: %v", <-ended)
+		}
+		if t.Failed() {
+			b, _ := os.ReadFile(log.Name())
+			t.Logf("%s", b[max(0, len(b)-20000):])
+		}
+	})
+	eventually(t, patience, "kms is ready", func() error {
+		b, err := os.ReadFile(ready)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(b, &p.ports)
+	})
+	return p
+}
+
+func (p *process) pid() int { return p.cmd.Process.Pid }
+
+func (p *process) url() string { return fmt.Sprintf("ws://127.0.0.1:%d/kurento", p.ports.KMS) }
+
+// metric reads one metric without labels.
+func (p *process) metric(t testing.TB, name string) int {
+	t.Helper()
+	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", p.ports.KMS))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if text, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			v, err := strconv.ParseFloat(text, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return int(v)
+		}
+	}
+	t.Fatalf("no metric %s", name)
+	return 0
+}
