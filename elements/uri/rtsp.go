@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +26,10 @@ import (
 const (
 	// rtspTimeout bounds each answer of an RTSP server.
 	rtspTimeout = 10 * time.Second
+	// firstAnswer bounds the wait for the first one, with TLS's handshake.
+	firstAnswer = 5 * time.Second
+	// byeTime is how long closing may take.
+	byeTime = time.Second
 	// rtspSilence is how long no packet may come over UDP before TCP is tried.
 	rtspSilence = 3 * time.Second
 )
@@ -33,6 +39,7 @@ const (
 type rtspMedium struct {
 	b      *playback
 	client *gortsplib.Client
+	dial   *rtspDialer
 	log    *slog.Logger
 	began  time.Time
 	paused atomic.Bool
@@ -53,10 +60,11 @@ func openRTSP(b *playback, policy *fetch.Policy, uri string, epoch time.Time, ca
 	}
 	m := &rtspMedium{b: b, log: log, began: time.Now()}
 	dial := &rtspDialer{policy: policy, host: u.Hostname(), credentials: u.User != nil}
+	m.dial = dial
 	m.client = &gortsplib.Client{
 		ReadTimeout: rtspTimeout, WriteTimeout: rtspTimeout, InitialUDPReadTimeout: max(rtspSilence, cache),
 		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12}, UserAgent: "govidu",
-		DialContext: dial.dial, ListenPacket: dial.listen,
+		DialContext: dial.dial, OnResponse: dial.answered,
 		OnDecodeError:     func(err error) { log.Debug("rtsp packet", "err", err) },
 		OnPacketLost:      func(err error) { log.Debug("rtsp loss", "err", err) },
 		OnTransportSwitch: func(err error) { log.Info("rtsp goes on over TCP", "err", err) },
@@ -64,10 +72,12 @@ func openRTSP(b *playback, policy *fetch.Policy, uri string, epoch time.Time, ca
 	if err := m.client.Start(u.Scheme, u.Host); err != nil {
 		return nil, fmt.Errorf("play %s: %w", fetch.Redact(uri), err)
 	}
-	ends := context.AfterFunc(b.ctx, m.client.Close) // stop while it connects
+	ends := context.AfterFunc(b.ctx, dial.abort) // stop while it connects
 	err = m.connect(u, epoch)
 	if !ends() || err != nil {
+		late := time.AfterFunc(byeTime, dial.abort)
 		m.client.Close()
+		late.Stop()
 		return nil, fmt.Errorf("play %s: %w", fetch.Redact(uri), errors.Join(err, b.ctx.Err()))
 	}
 	m.wg.Go(func() {
@@ -202,7 +212,10 @@ func (m *rtspMedium) Dot(context.Context) (string, error) {
 // Close implements medium.
 func (m *rtspMedium) Close() {
 	m.stop.Do(func() {
+		// It says good-bye, if the server listens.
+		late := time.AfterFunc(byeTime, m.dial.abort)
 		m.client.Close()
+		late.Stop()
 		for _, t := range m.tracks {
 			if out := m.b.outs[t.format.Kind]; out != nil {
 				out.SetProducer(nil)
@@ -212,16 +225,16 @@ func (m *rtspMedium) Close() {
 	})
 }
 
-// rtspDialer dials the server and keeps UDP to the address that was dialled: the
-// server may name another in its answer, which would make us send there.
+// rtspDialer dials the server and keeps everything to the address that was
+// dialled.
 type rtspDialer struct {
 	policy      *fetch.Policy
 	host        string
 	credentials bool
 
-	mu    sync.Mutex
+	mu    sync.Mutex // leaf
 	dials int
-	peer  net.IP
+	conn  net.Conn // the latest
 }
 
 func (d *rtspDialer) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -244,44 +257,43 @@ func (d *rtspDialer) dial(ctx context.Context, network, address string) (net.Con
 	if err != nil {
 		return nil, err
 	}
-	if a, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		d.mu.Lock()
-		d.peer = a.IP
-		d.mu.Unlock()
+	// The client bounds what it waits for, but not a TLS handshake.
+	if err := conn.SetReadDeadline(time.Now().Add(firstAnswer)); err != nil {
+		conn.Close()
+		return nil, err
 	}
+	d.mu.Lock()
+	d.conn = conn
+	d.mu.Unlock()
 	return conn, nil
 }
 
-func (d *rtspDialer) listen(network, address string) (net.PacketConn, error) {
-	pc, err := net.ListenPacket(network, address)
-	if err != nil {
-		return nil, err
+// abort ends the connection, and with it whatever the client waits for.
+func (d *rtspDialer) abort() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.conn != nil {
+		d.conn.Close()
 	}
-	uc, ok := pc.(*net.UDPConn)
-	if !ok {
-		pc.Close()
-		return nil, fmt.Errorf("listen on %s: %w", network, fetch.ErrScheme)
-	}
-	return &peerConn{UDPConn: uc, d: d}, nil
 }
 
-// peerConn exchanges datagrams with the dialled server only.
-type peerConn struct {
-	*net.UDPConn
-	d *rtspDialer
-}
-
-func (c *peerConn) isPeer(a net.Addr) bool {
-	u, ok := a.(*net.UDPAddr)
-	c.d.mu.Lock()
-	defer c.d.mu.Unlock()
-	return ok && c.d.peer != nil && u.IP.Equal(c.d.peer)
-}
-
-// WriteTo drops what is for another host.
-func (c *peerConn) WriteTo(b []byte, a net.Addr) (int, error) {
-	if !c.isPeer(a) {
-		return len(b), nil
+// answered takes an answer before the client reads it.
+func (d *rtspDialer) answered(r *base.Response) {
+	d.mu.Lock()
+	if d.conn != nil {
+		d.conn.SetReadDeadline(time.Time{}) //nolint:errcheck // a dead connection tells itself
 	}
-	return c.UDPConn.WriteTo(b, a)
+	d.mu.Unlock()
+	plain(r)
+}
+
+// plain takes the parameter source out of an answer to SETUP: the client would
+// send its datagrams there, wherever that is.
+func plain(r *base.Response) {
+	for i, v := range r.Header["Transport"] {
+		parts := strings.Split(v, ";")
+		r.Header["Transport"][i] = strings.Join(slices.DeleteFunc(parts, func(p string) bool {
+			return strings.HasPrefix(strings.ToLower(strings.TrimSpace(p)), "source")
+		}), ";")
+	}
 }
