@@ -40,13 +40,24 @@ func (m *meter) charge(now time.Time, settle time.Duration) float64 {
 	return m.cores
 }
 
-// used is the sum of all jobs. The caller holds p.mu.
-func (p *Pool) used() (sum float64) {
+// ending is how many times the budget may be in use together with jobs that are
+// closing: who releases one to make another has its room at once, but nobody can
+// heap up processes that way.
+const ending = 2
+
+// used is the sum of n jobs, and of all with those that are closing. The caller
+// holds p.mu.
+func (p *Pool) used() (sum float64, n int, all float64) {
 	now := time.Now()
 	for j := range p.jobs {
-		sum += j.meter.charge(now, p.settle)
+		cores := j.meter.charge(now, p.settle)
+		all += cores
+		if j.ctx.Err() == nil {
+			sum += cores
+			n++
+		}
 	}
-	return sum
+	return sum, n, all
 }
 
 // admit refuses a job that would not fit into the budget. The only job is always
@@ -56,9 +67,10 @@ func (p *Pool) admit(s *Spec) error {
 	if s.Cores <= 0 {
 		s.Cores = defaultCores
 	}
-	if used := p.used(); len(p.jobs) > 0 && used+s.Cores > p.c.Cores {
+	used, n, all := p.used()
+	if n > 0 && used+s.Cores > p.c.Cores || len(p.jobs) > n && all+s.Cores > ending*p.c.Cores {
 		return kerr.New(kerr.NotEnoughResources,
-			"Not enough processor time for another %s: it needs about %.2f cores, %d jobs use %.2f of %.2f", s.Kind, s.Cores, len(p.jobs), used, p.c.Cores)
+			"Not enough processor time for another %s: it needs about %.2f cores, %d jobs use %.2f of %.2f", s.Kind, s.Cores, len(p.jobs), all, p.c.Cores)
 	}
 	return nil
 }

@@ -30,7 +30,8 @@ func (p *Pool) Settle(d time.Duration) { p.settle = d }
 func (p *Pool) Used() float64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.used()
+	sum, _, _ := p.used()
+	return sum
 }
 
 // Idle are the numbers of the warm processes.

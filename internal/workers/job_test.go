@@ -337,6 +337,29 @@ func TestBudget(t *testing.T) {
 	}
 }
 
+// A job that is closing makes room for another at once, but not for any number.
+func TestBudgetOfClosingJobs(t *testing.T) {
+	f := workerstest.New(t, workerstest.Script{Closing: time.Hour}, func(c *workers.Config) { c.Cores = 1 })
+	f.Pool.Hurry(0, 0, 0, 2*time.Second)
+	var closing sync.WaitGroup
+	defer closing.Wait()
+	for n := range 3 {
+		j, err := f.Pool.Start(context.Background(), workers.Spec{Kind: "composite", Cores: 0.9})
+		if n == 2 {
+			if !errors.Is(err, kerr.NotEnoughResources) {
+				t.Errorf("beside two that are closing: %v", err)
+			}
+			return
+		}
+		if err != nil {
+			t.Fatalf("beside %d that are closing: %v", n, err)
+		}
+		f.Worker(t, n)
+		closing.Go(func() { _ = j.Close() })
+		f.Wait(t, "the job is closing", func() bool { return f.Pool.Used() == 0 })
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	r := prometheus.NewRegistry()
 	f := workerstest.New(t, workerstest.Script{}, func(c *workers.Config) { c.Metrics = r })

@@ -33,7 +33,8 @@ func newMetrics(p *Pool, r prometheus.Registerer) *poolMetrics {
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "worker_cores_used", Help: "Processor time that jobs use or have reserved, in cores."}, func() float64 {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			return p.used()
+			_, _, all := p.used()
+			return all
 		}),
 	}
 	for i, c := range m.all {

@@ -362,7 +362,10 @@ func (w *Worker) request(m wire.Message, files []*os.File) (last bool) {
 		panic(err)
 	}
 	if m.Method == wire.MethodClose {
-		time.Sleep(w.script.Closing)
+		select {
+		case <-time.After(w.script.Closing):
+		case <-w.dead: // killed meanwhile
+		}
 	}
 	w.write(a)
 	w.note(w, m.Method == wire.MethodStart)
