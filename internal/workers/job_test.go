@@ -354,7 +354,9 @@ func TestBudgetOfClosingJobs(t *testing.T) {
 		if err != nil {
 			t.Fatalf("beside %d that are closing: %v", n, err)
 		}
-		f.Worker(t, n)
+		if err := j.Call(context.Background(), "nothing", nil, nil); err != nil { // it has begun, or it would end at once
+			t.Fatal(err)
+		}
 		closing.Go(func() { _ = j.Close() })
 		f.Wait(t, "the job is closing", func() bool { return f.Pool.Used() == 0 })
 	}
