@@ -246,8 +246,8 @@ func (c *call) end() {
 func longFilm(t testing.TB, folder string) string {
 	t.Helper()
 	path := filepath.Join(folder, "long.webm")
-	ffmpeg(t, "-f", "lavfi", "-i", "testsrc2=s=160x120:r=15", "-f", "lavfi", "-i", "sine=frequency=700:sample_rate=48000", "-t", "100",
-		"-pix_fmt", "yuv420p", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "100k", "-g", "15", "-c:a", "libopus", path)
+	ffmpeg(t, "-f", "lavfi", "-i", "testsrc2=s=160x120:r=10", "-f", "lavfi", "-i", "sine=frequency=700:sample_rate=48000", "-t", "60",
+		"-pix_fmt", "yuv420p", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "100k", "-g", "10", "-c:a", "libopus", path)
 	if _, err := os.Stat(path); err != nil {
 		t.Fatal(err)
 	}

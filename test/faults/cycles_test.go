@@ -4,15 +4,17 @@ import (
 	"context"
 	"encoding/csv"
 	"fmt"
-	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"github.com/govidu/govidu/internal/workers"
 	"github.com/govidu/govidu/kms/client"
 )
 
@@ -35,100 +37,119 @@ func (s sample) row() []string {
 	return list
 }
 
-// TestCycles builds, runs and releases graphs on a media node of its own: after
-// warming up, its memory does not grow, and its goroutines, descriptors and
-// processes return to what they were.
-func TestCycles(t *testing.T) {
-	cycles, lanes := number("GOVIDU_CYCLES", 6), number("GOVIDU_LANES", 2)
-	folder := os.Getenv("GOVIDU_REPORT")
-	if folder == "" {
-		folder = t.TempDir()
-	}
-	files := t.TempDir()
-	film, p := newFilm(t), startProcess(t, files)
-	nodes := make([]client.Client, lanes)
-	for i := range nodes {
-		s, err := client.Dial(context.Background(), p.url(), client.Options{})
+// mill builds, runs and releases graphs on a media node of its own.
+type mill struct {
+	t     testing.TB
+	node  *process
+	lanes []client.Client
+	film  *film
+	files string
+	began time.Time
+	done  int
+}
+
+// newMill starts a node and warms it up; start is what it holds at rest.
+func newMill(t testing.TB, lanes int) (m *mill, start sample) {
+	t.Helper()
+	m = &mill{t: t, files: t.TempDir(), film: newFilm(t)}
+	m.node = startProcess(t, m.files)
+	for range lanes {
+		s, err := client.Dial(context.Background(), m.node.url(), client.Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = s.Close() })
-		nodes[i] = s
+		m.lanes = append(m.lanes, s)
 	}
-	began := time.Now()
-	look := func(done int) sample {
-		return sample{done, time.Since(began), resident(t, p.pid()), p.metric(t, "go_memstats_heap_inuse_bytes"),
-			p.metric(t, "go_goroutines"), descriptors(t, p.pid()), len(children(t, p.pid()))}
-	}
-	// run does n cycles in all lanes.
-	done := 0
-	run := func(n int) {
-		t.Helper()
-		var wg sync.WaitGroup
-		var mu sync.Mutex
-		left, failed := n, error(nil)
-		for lane, node := range nodes {
-			wg.Go(func() {
-				for i := 0; ; i++ {
-					mu.Lock()
-					if left == 0 || failed != nil {
-						mu.Unlock()
-						return
-					}
-					left--
-					mu.Unlock()
-					file := filepath.Join(files, fmt.Sprintf("%d-%d-%d.webm", lane, done, i))
-					err := cycle(t, node, film, file)
-					names, _ := filepath.Glob(file + "*")
-					for _, name := range names {
-						_ = os.Remove(name)
-					}
-					mu.Lock()
-					if err != nil && failed == nil {
-						failed = err
-					}
-					mu.Unlock()
-				}
-			})
-		}
-		wg.Wait()
-		if failed != nil {
-			t.Fatal(failed)
-		}
-		done += n
-	}
-	// atRest waits until the node has nothing to do any more.
-	atRest := func(before sample) sample {
-		t.Helper()
-		var now sample
-		eventually(t, patience, "the node holds what it held", func() error {
-			now = look(done)
-			if now.workers != before.workers {
-				return fmt.Errorf("%d workers, there were %d", now.workers, before.workers)
-			}
-			if err := near("descriptors", before.files, now.files); err != nil {
-				return err
-			}
-			return near("goroutines", before.routines, now.routines)
-		})
-		return now
-	}
-
-	run(lanes) // what a first use leaves (a warm worker, pools) is no leak
+	m.run(lanes) // what a first use leaves (a warm worker, pools) is no leak
 	eventually(t, patience, "the first graphs are gone", func() error {
-		if n := len(children(t, p.pid())); n != 1 {
+		if n := len(children(t, m.node.pid())); n != 1 {
 			return fmt.Errorf("%d workers", n)
 		}
 		return nil
 	})
 	time.Sleep(2 * time.Second) // the goroutines of closed sockets end by themselves
-	start := look(done)
-	done = 0
-	began = time.Now()
+	start = m.look()
+	m.done, m.began = 0, time.Now()
+	return m, start
+}
+
+func (m *mill) look() sample {
+	pid := m.node.pid()
+	return sample{m.done, time.Since(m.began), resident(m.t, pid), m.node.metric(m.t, "go_memstats_heap_inuse_bytes"),
+		m.node.metric(m.t, "go_goroutines"), descriptors(m.t, pid), len(children(m.t, pid))}
+}
+
+// run does n cycles in all lanes.
+func (m *mill) run(n int) {
+	m.t.Helper()
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	left, failed := n, error(nil)
+	for lane, node := range m.lanes {
+		wg.Go(func() {
+			for i := 0; ; i++ {
+				mu.Lock()
+				if left == 0 || failed != nil {
+					mu.Unlock()
+					return
+				}
+				left--
+				mu.Unlock()
+				file := filepath.Join(m.files, fmt.Sprintf("%d-%d-%d.webm", lane, m.done, i))
+				err := cycle(m.t, node, m.film, file)
+				names, _ := filepath.Glob(file + "*")
+				for _, name := range names {
+					_ = os.Remove(name)
+				}
+				mu.Lock()
+				if err != nil && failed == nil {
+					failed = err
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	wg.Wait()
+	if failed != nil {
+		m.t.Fatal(failed)
+	}
+	m.done += n
+}
+
+// rests waits until the node holds no more than it held.
+func (m *mill) rests(before sample) (now sample) {
+	m.t.Helper()
+	eventually(m.t, patience, "the node holds what it held", func() error {
+		now = m.look()
+		if now.workers != before.workers {
+			return fmt.Errorf("%d workers, there were %d", now.workers, before.workers)
+		}
+		if err := near("descriptors", before.files, now.files); err != nil {
+			return err
+		}
+		return near("goroutines", before.routines, now.routines)
+	})
+	return now
+}
+
+// TestCycles builds, runs and releases graphs: after warming up, the node's memory
+// does not grow, and its goroutines, descriptors and processes return to what
+// they were.
+func TestCycles(t *testing.T) {
+	cycles, lanes := number("GOVIDU_CYCLES", 6), 2
+	if cycles > 100 {
+		lanes = 4
+	}
+	folder := os.Getenv("GOVIDU_REPORT")
+	if folder == "" {
+		folder = t.TempDir()
+	}
+	m, start := newMill(t, number("GOVIDU_LANES", lanes))
 	var samples []sample
-	for step := max(cycles/40, 1); done < cycles; {
-		run(min(step, cycles-done))
-		samples = append(samples, atRest(start))
+	for step := max(cycles/50, 1); m.done < cycles; {
+		m.run(min(step, cycles-m.done))
+		samples = append(samples, m.rests(start))
 	}
 	table, plot := filepath.Join(folder, "cycles.csv"), filepath.Join(folder, "cycles.svg")
 	write(t, table, plot, samples)
@@ -138,31 +159,74 @@ func TestCycles(t *testing.T) {
 	if cycles < 200 {
 		return // memory has not settled yet
 	}
-	warm := around(samples, 100)
-	grown := float64(around(samples, cycles))/float64(warm) - 1
+	warm := 0
+	for i, x := range samples {
+		if x.cycles >= 100 {
+			warm = mean(samples[i:min(i+several, len(samples))])
+			break
+		}
+	}
+	grown := float64(mean(samples[len(samples)-several:]))/float64(warm) - 1
 	t.Logf("resident memory after 100 cycles %.1f MiB, growth since %.2f %%", float64(warm)/(1<<20), 100*grown)
 	if grown >= 0.05 {
 		t.Errorf("resident memory has grown by %.2f %%, less than 5 %% is right", 100*grown)
 	}
 }
 
-// around is the mean resident memory of the three samples about a number of
-// cycles, or before it at the end: one look depends on where the garbage
-// collector stands.
-func around(samples []sample, cycles int) int {
-	nearest := 0
-	for i, s := range samples {
-		if math.Abs(float64(s.cycles-cycles)) < math.Abs(float64(samples[nearest].cycles-cycles)) {
-			nearest = i
+// TestKillAtAnyTime kills workers, warm ones too, at random moments of graphs'
+// lives: while they are built, negotiated, running and released. Each graph does
+// its work nevertheless, and nothing stays behind.
+func TestKillAtAnyTime(t *testing.T) {
+	cycles := 6
+	if strict() {
+		cycles = 100
+	}
+	m, start := newMill(t, 2)
+	seed := uint64(time.Now().UnixNano())
+	random := rand.New(rand.NewPCG(seed, 0))
+	stop, stopped := make(chan struct{}), make(chan int)
+	go func() {
+		killed := 0
+		defer func() { stopped <- killed }()
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Duration(100+random.IntN(900)) * time.Millisecond):
+			}
+			kids := children(t, m.node.pid())
+			if len(kids) == 0 {
+				continue
+			}
+			how := []syscall.Signal{syscall.SIGSEGV, syscall.SIGKILL, syscall.SIGABRT}[random.IntN(3)]
+			if c := kids[random.IntN(len(kids))]; c.name == workers.BinaryName && syscall.Kill(c.pid, how) == nil {
+				killed++
+			}
 		}
+	}()
+	m.run(cycles)
+	close(stop)
+	killed := <-stopped
+	t.Logf("%d cycles with %d killed workers in %v, seed %d", m.done, killed, time.Since(m.began).Round(time.Second), seed)
+	if killed == 0 {
+		t.Error("no worker was killed")
 	}
-	from := max(min(nearest-1, len(samples)-3), 0)
-	sum, n := 0, 0
-	for _, s := range samples[from:min(from+3, len(samples))] {
+	m.run(1) // a warm worker that was killed is replaced at the next use
+	m.rests(start)
+	noZombies(t, m.node.pid())
+}
+
+// several samples make a figure of memory: a single one depends on where the
+// garbage collector stands.
+const several = 5
+
+// mean is the mean resident memory.
+func mean(samples []sample) int {
+	sum := 0
+	for _, s := range samples {
 		sum += s.resident
-		n++
 	}
-	return sum / n
+	return sum / len(samples)
 }
 
 // write leaves the samples as a table and their memory as a plot.

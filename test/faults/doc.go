@@ -6,9 +6,9 @@
 // The figures of `make test-faults` are asserted with GOVIDU_STRICT_TIMES=1 on a
 // machine that does nothing else; otherwise deadlines are ten times as long.
 //
-//	GOVIDU_CRASHES  workers killed by TestWorkerCrash (3)
-//	GOVIDU_HANGS    workers stopped by TestWorkerHang (1)
+//	GOVIDU_CRASHES  workers killed by TestWorkerCrash (4)
+//	GOVIDU_HANGS    workers stopped by TestWorkerHang (1; with strict times 8)
 //	GOVIDU_CYCLES   rounds of TestCycles (6)
-//	GOVIDU_LANES    rounds of TestCycles at the same time (2)
+//	GOVIDU_LANES    rounds of TestCycles at the same time (2; of more than 100 rounds 4)
 //	GOVIDU_REPORT   folder for TestCycles' table and plot (the test's own)
 package faults

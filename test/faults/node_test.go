@@ -31,7 +31,8 @@ func startProcess(t testing.TB, files string) *process {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	p := &process{cmd: exec.Command(program(t, "kms", "build"), "--kms-listen=127.0.0.1:0", "--media-port=0", "--file-roots="+files, "--ready-file="+ready)}
+	p := &process{cmd: exec.Command(program(t, "kms", "build"), "--kms-listen=127.0.0.1:0", "--media-port=0", "--file-roots="+files, "--ready-file="+ready,
+		"--worker-cores=16")} // a small machine is slow here, but refuses nothing
 	if addr := os.Getenv("GOVIDU_PPROF"); addr != "" { // to look for leaks by hand
 		p.cmd.Args = append(p.cmd.Args, "--pprof="+addr)
 	}
