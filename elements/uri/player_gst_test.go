@@ -315,17 +315,19 @@ func TestPauseAndSeek(t *testing.T) {
 		t.Errorf("videoInfo %v", info)
 	}
 	th.Call(p, "pause", nil)
+	last, since := -1, time.Now()
 	elementtest.Eventually(t, "quiet", func() bool {
-		n := len(video.packets())
-		time.Sleep(100 * time.Millisecond)
-		return len(video.packets()) == n
+		if n := len(video.packets()); n != last {
+			last, since = n, time.Now()
+		}
+		return time.Since(since) > 100*time.Millisecond
 	})
 	at := th.Call(p, "getPosition", nil).(int64)
 	if at < 300 || at > 2500 {
 		t.Errorf("position %d after 10 pictures", at)
 	}
 	n := len(video.packets())
-	time.Sleep(300 * time.Millisecond)
+	still(t, "media while paused", 300*time.Millisecond, func() int { return len(video.packets()) })
 	if later := th.Call(p, "getPosition", nil).(int64); later != at || len(video.packets()) != n {
 		t.Errorf("position goes from %d to %d while paused", at, later)
 	}
@@ -369,11 +371,7 @@ func TestStopWhilePlaying(t *testing.T) {
 		t.Errorf("dot has no demuxer: %.200s", dot)
 	}
 	th.Call(p, "stop", nil)
-	n := len(video.packets())
-	time.Sleep(200 * time.Millisecond)
-	if len(video.packets()) != n {
-		t.Error("media after stop")
-	}
+	still(t, "media after stop", 200*time.Millisecond, func() int { return len(video.packets()) })
 	if got := th.told(p); !slices.Equal(got, []string{"START", "STOP"}) {
 		t.Errorf("events %v", got)
 	}

@@ -54,14 +54,17 @@ type postServer struct {
 	done      chan struct{}
 }
 
-func newPostServer(c HTTP) *postServer {
+func newPostServer(c HTTP, log *slog.Logger) *postServer {
 	if c.Address == "" {
 		c.Address = "127.0.0.1"
 	}
 	if c.MaxBody <= 0 {
 		c.MaxBody = defaultMaxBody
 	}
-	return &postServer{c: c, log: slog.Default(), endpoints: map[string]*Post{}}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &postServer{c: c, log: log, endpoints: map[string]*Post{}}
 }
 
 // add gives an endpoint its URL, starting the server for the first.

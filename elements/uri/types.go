@@ -12,6 +12,7 @@
 package uri
 
 import (
+	"log/slog"
 	"strings"
 
 	"github.com/govidu/govidu/elements"
@@ -40,6 +41,8 @@ type Deps struct {
 	// ProcessID and NodeID go into the sidecars, for recorder.Recover to tell
 	// whose they are; recorder.ProcessID() when empty.
 	ProcessID, NodeID string
+	// Log is for what belongs to no element; may be nil.
+	Log *slog.Logger
 }
 
 // available is nil when jobs can be started.
@@ -58,7 +61,7 @@ func Types(d Deps) []elements.Type {
 	if d.Fetch == nil {
 		d.Fetch = &fetch.Policy{FileRoots: d.FileRoots}
 	}
-	posts := newPostServer(d.HTTP)
+	posts := newPostServer(d.HTTP, d.Log)
 	return []elements.Type{
 		{
 			Name: "PlayerEndpoint", Extends: "UriEndpoint", Module: "elements",
