@@ -80,6 +80,15 @@ func (e *Element) OnSample(f func(Sample)) {
 	C.gv_on_sample(e.ptr(), C.uintptr_t(cgo.NewHandle(f)))
 }
 
+// Pull gives f the next frame that waits in an appsink without OnSample, without
+// waiting; false when there is none.
+func (e *Element) Pull(f func(Sample)) bool {
+	defer runtime.KeepAlive(e)
+	h := cgo.NewHandle(f)
+	defer h.Delete()
+	return C.gv_pull(e.ptr(), C.uintptr_t(h)) >= 0
+}
+
 // Counts tell what passed a Tap.
 type Counts struct {
 	Buffers, Bytes                uint64

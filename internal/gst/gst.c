@@ -85,10 +85,11 @@ void gv_set_caps(gpointer element, const char *text) {
 	gst_caps_unref(caps);
 }
 
-static GstFlowReturn on_sample(GstAppSink *sink, gpointer user) {
+// One sample to Go, if there is one. -1: there was none.
+int gv_pull(gpointer sink, uintptr_t handle) {
 	GstSample *s = gst_app_sink_try_pull_sample(sink, 0);
 	if (!s)
-		return GST_FLOW_OK;
+		return -1;
 	GstBuffer *b = gst_sample_get_buffer(s);
 	GstSegment *seg = gst_sample_get_segment(s);
 	GstMapInfo m;
@@ -104,12 +105,14 @@ static GstFlowReturn on_sample(GstAppSink *sink, gpointer user) {
 			flags |= GV_DISCONT;
 		if (GST_BUFFER_FLAG_IS_SET(b, GST_BUFFER_FLAG_HEADER))
 			flags |= GV_HEADER;
-		ok = goSample((uintptr_t)user, m.data, m.size, t, GST_BUFFER_DURATION(b), flags);
+		ok = goSample(handle, m.data, m.size, t, GST_BUFFER_DURATION(b), flags);
 		gst_buffer_unmap(b, &m);
 	}
 	gst_sample_unref(s);
-	return ok ? GST_FLOW_OK : GST_FLOW_EOS;
+	return ok;
 }
+
+static GstFlowReturn on_sample(GstAppSink *sink, gpointer user) { return gv_pull(sink, (uintptr_t)user) == 0 ? GST_FLOW_EOS : GST_FLOW_OK; }
 
 void gv_on_sample(gpointer sink, uintptr_t handle) {
 	GstAppSinkCallbacks cb;

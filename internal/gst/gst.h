@@ -45,6 +45,7 @@ int gv_has_property(gpointer object, const char *name);
 int gv_push(gpointer src, const void *data, gsize size, guint64 pts, guint64 duration, int flags, guint64 limit);
 int gv_gap(gpointer src, guint64 pts, guint64 duration);
 void gv_set_caps(gpointer element, const char *caps);
+int gv_pull(gpointer sink, uintptr_t handle);
 void gv_on_sample(gpointer sink, uintptr_t handle);
 
 gulong gv_probe_add(gpointer pad, int mask, uintptr_t handle);

@@ -49,6 +49,10 @@ type feed struct {
 	base  time.Duration
 	ask   func() // ask for a keyframe, from any thread
 
+	// way is that of whole frames in order, which never come here. It keeps where
+	// the row stands: enter and leave.
+	way *gst.Route
+
 	// Of the media reader.
 	asm     assembler
 	waiting bool // for a keyframe
@@ -158,7 +162,17 @@ func (in *input) build() error {
 // listenTo makes the media reader feed the input, from a keyframe on.
 func (w *worker) listenTo(in *input) {
 	f := in.feed // the reader may still be in it: what follows takes another
-	in.feed = &feed{w: w, name: f.name, video: f.video, opus: f.opus, order: f.order, src: f.src, base: f.base, ask: f.ask, waiting: f.video, last: gst.Never, step: time.Second / 30}
+	kind, limit := gst.Sound, maxWaitingAudio
+	switch {
+	case f.video && f.order:
+		kind, limit = gst.Reordered, maxWaitingVideo
+	case f.video:
+		kind, limit = gst.Pictures, maxWaitingVideo
+	case f.opus:
+		kind = gst.OpusSound
+	}
+	in.feed = &feed{w: w, name: f.name, video: f.video, opus: f.opus, order: f.order, src: f.src, base: f.base, ask: f.ask,
+		way: gst.NewRoute(f.src, f.base, kind, limit), waiting: f.video, last: gst.Never, step: time.Second / 30}
 	w.med.add(in.stream, in.feed)
 }
 
@@ -211,8 +225,23 @@ func (w *worker) asker(name string) func() {
 	}
 }
 
+func (f *feed) route() *gst.Route { return f.way }
+
+// enter learns what went straight since; leave tells whether more can.
+func (f *feed) enter() {
+	if at := f.way.Row(); at.Straight {
+		f.asm.frame, f.last, f.step = at.Frame, at.Last, at.Step
+	}
+}
+
+func (f *feed) leave() {
+	f.way.Set(gst.Row{Straight: f.asm.began && !f.asm.open && !f.asm.lost, Waiting: f.waiting, Frame: f.asm.frame, Last: f.last, Step: f.step})
+}
+
 // take feeds a message; receiver.
 func (f *feed) take(h wire.Header, payload []byte) {
+	f.enter()
+	defer f.leave()
 	fr, ok := f.asm.add(h, payload)
 	if !ok || len(fr.data) == 0 {
 		return

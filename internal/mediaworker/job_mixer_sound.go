@@ -16,6 +16,8 @@ import (
 const mixLatency = 120 * time.Millisecond
 
 const (
+	// maxFetched bounds what is fetched of an input at once, in buffers.
+	maxFetched = 100
 	// soundCaps is what inputs bring and raw audio ports carry.
 	soundCaps = "audio/x-raw,format=S16LE,rate=48000,channels=2,layout=interleaved"
 	// soundQueue bounds what waits in an output of the mix, in blocks.
@@ -46,8 +48,27 @@ type mixdown struct {
 	data      []byte
 
 	mu     sync.Mutex // leaf
-	voices map[string]*voice
+	voices map[string]*mixInput
 	outs   map[string]*soundOut
+}
+
+// mixInput is a voice and the appsink where its samples wait. They are fetched
+// when a block is mixed: to be told of each costs more than the mix.
+type mixInput struct {
+	*voice
+	sink *gst.Element
+}
+
+func (v *mixInput) fetch() {
+	for range maxFetched {
+		if !v.sink.Pull(func(x gst.Sample) {
+			if x.Running >= 0 && len(x.Data) >= 4 {
+				v.put(frameAt(x.Running), unsafe.Slice((*int16)(unsafe.Pointer(&x.Data[0])), len(x.Data)/2))
+			}
+		}) {
+			return
+		}
+	}
 }
 
 // mixJob is a port to be filled, mixVoice what an input brings to a block.
@@ -75,7 +96,7 @@ type soundOut struct {
 
 func newMixdown(w *worker) *mixdown {
 	s := &mixdown{w: w, stop: make(chan struct{}), done: make(chan struct{}), sinks: map[string]*gst.Element{},
-		voices: map[string]*voice{}, outs: map[string]*soundOut{},
+		voices: map[string]*mixInput{}, outs: map[string]*soundOut{},
 		sum: make([]int32, mixSamples), part: make([]int32, mixSamples), data: make([]byte, 2*mixSamples)}
 	w.every(s.look)
 	w.start("mix", s.run)
@@ -84,20 +105,15 @@ func newMixdown(w *worker) *mixdown {
 
 // addInput takes samples from in from now on. Owner.
 func (s *mixdown) addInput(in *input) error {
-	sink, err := s.w.addBin("appsink name=samples sync=false async=false max-buffers=100 drop=true")
+	sink, err := s.w.addBin("appsink name=samples sync=false async=false max-buffers=100 drop=true enable-last-sample=false")
 	if err != nil {
 		return err
 	}
 	v := newVoice(frameAt(max(0, s.w.pipe.Running()-mixLatency)))
-	sink.Find("samples").OnSample(func(x gst.Sample) {
-		if x.Running >= 0 && len(x.Data) >= 4 {
-			v.put(frameAt(x.Running), unsafe.Slice((*int16)(unsafe.Pointer(&x.Data[0])), len(x.Data)/2))
-		}
-	})
 	name := in.params.Name
 	s.sinks[name] = sink
 	s.mu.Lock()
-	s.voices[name] = v
+	s.voices[name] = &mixInput{v, sink.Find("samples")}
 	s.mu.Unlock()
 	if err := in.out.Link(sink.Pad("sink")); err != nil {
 		return err
@@ -226,6 +242,7 @@ func (s *mixdown) mix(block int64) {
 		}
 	}
 	for name, v := range s.voices {
+		v.fetch()
 		if had := v.take(block, v.block); had && busy {
 			heard = append(heard, mixVoice{name, v.block})
 		}

@@ -38,8 +38,8 @@ func frameTime(frame int64) time.Duration {
 	return time.Duration(frame/mixRate)*time.Second + time.Duration(frame%mixRate)*time.Second/mixRate
 }
 
-// voice holds one source's samples until their block is mixed. put comes from
-// the source's goroutine, take from the mix's.
+// voice holds one source's samples until their block is mixed. put and take
+// may come from any goroutine.
 type voice struct {
 	mu     sync.Mutex
 	block  []int16 // of the mix: what it took last

@@ -9,30 +9,29 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/govidu/govidu/internal/gst"
 	"github.com/govidu/govidu/internal/workers/wire"
 )
 
-const (
-	// batch is how many messages one system call may bring.
-	batch = 8
-	// sendPatience is how long a frame of several messages, already begun, may
-	// wait for room: its rest is worth more than the wait.
-	sendPatience = 20 * time.Millisecond
-)
+// sendPatience is how long a frame of several messages, already begun, may wait
+// for room: its rest is worth more than the wait.
+const sendPatience = 20 * time.Millisecond
 
-// receiver takes the messages of one stream, on the media reader's goroutine.
+// receiver takes the messages of one stream that are no whole frames in order,
+// on the media reader's goroutine. The others go its route.
 type receiver interface {
 	take(h wire.Header, payload []byte)
+	route() *gst.Route
 }
 
 // media is the worker's end of the media socket.
 type media struct {
 	fd     int
 	closed atomic.Bool
+	inlet  *gst.Inlet
 
 	mu    sync.Mutex
 	table atomic.Pointer[map[uint16]receiver]
@@ -49,7 +48,7 @@ func newMedia(f *os.File) (*media, error) {
 		return nil, fmt.Errorf("the media socket is no SOCK_SEQPACKET: %w", err)
 	}
 	_ = unix.SetNonblock(fd, false)
-	m := &media{fd: fd}
+	m := &media{fd: fd, inlet: gst.NewInlet()}
 	m.table.Store(&map[uint16]receiver{})
 	return m, nil
 }
@@ -65,50 +64,33 @@ func (m *media) change(f func(map[uint16]receiver)) {
 	m.table.Store(&next)
 }
 
-func (m *media) add(id uint16, r receiver) { m.change(func(t map[uint16]receiver) { t[id] = r }) }
+func (m *media) add(id uint16, r receiver) {
+	m.inlet.Add(id, r.route()) // nothing goes it before the receiver has seen a frame
+	m.change(func(t map[uint16]receiver) { t[id] = r })
+}
 
-func (m *media) remove(id uint16) { m.change(func(t map[uint16]receiver) { delete(t, id) }) }
-
-type mmsghdr struct {
-	hdr unix.Msghdr
-	n   uint32
-	_   [4]byte
+// remove: what is in the receiver's hands already may still arrive.
+func (m *media) remove(id uint16) {
+	m.inlet.Remove(id)
+	m.change(func(t map[uint16]receiver) { delete(t, id) })
 }
 
 // read hands messages to their streams until close, or until the server is gone.
-// It blocks a thread in the system call, which costs less than the poller.
+// Whole frames in order go their way without Go (routed).
 func (m *media) read(panicked func(error)) {
-	var messages [batch]mmsghdr
-	var vectors [batch]unix.Iovec
-	buffers := make([][]byte, batch)
-	for i := range buffers {
-		buffers[i] = make([]byte, wire.HeaderSize+wire.MaxFragment)
-		vectors[i].Base = &buffers[i][0]
-		vectors[i].SetLen(len(buffers[i]))
-		messages[i].hdr.Iov = &vectors[i]
-		messages[i].hdr.SetIovlen(1)
-	}
-	for !m.closed.Load() {
-		n, _, errno := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(m.fd), uintptr(unsafe.Pointer(&messages[0])), batch, unix.MSG_WAITFORONE, 0, 0)
-		if errno == unix.EINTR {
-			continue
+	m.inlet.Run(m.fd, func(message []byte) bool {
+		if m.closed.Load() {
+			return false
 		}
-		if errno != 0 {
-			return
+		h, payload, err := wire.Parse(message)
+		if err != nil {
+			return true
 		}
-		for i := range int(n) {
-			if messages[i].n == 0 {
-				return // the other end is closed
-			}
-			h, payload, err := wire.Parse(buffers[i][:messages[i].n])
-			if err != nil || messages[i].hdr.Flags&unix.MSG_TRUNC != 0 {
-				continue
-			}
-			if r := (*m.table.Load())[h.Stream]; r != nil {
-				give(r, h, payload, panicked)
-			}
+		if r := (*m.table.Load())[h.Stream]; r != nil {
+			give(r, h, payload, panicked)
 		}
-	}
+		return true
+	})
 }
 
 // give guards: these bytes came from far away.
