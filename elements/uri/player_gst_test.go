@@ -415,6 +415,44 @@ func TestBadSources(t *testing.T) {
 	}
 }
 
+// A list of addresses is no media: GStreamer must not open what it names.
+func TestPlaylistsAreNotFollowed(t *testing.T) {
+	th := newTheatre(t)
+	film(t, th.dir, "a.ts", "-c:v", "libx264", "-c:a", "aac")
+	var asked atomic.Int32
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/secret") {
+			asked.Add(1)
+			http.ServeFile(w, r, filepath.Join(th.dir, "a.ts"))
+			return
+		}
+		http.ServeFile(w, r, filepath.Join(th.dir, filepath.Base(r.URL.Path)))
+	}))
+	defer srv.Close()
+	lists := map[string]string{
+		"http.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXT-X-VERSION:3\n#EXTINF:3.0,\n" + srv.URL + "/secret.ts\n#EXT-X-ENDLIST\n",
+		"file.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXT-X-VERSION:3\n#EXTINF:3.0,\nfile://" + th.dir + "/a.ts\n#EXT-X-ENDLIST\n",
+		"a.mpd":     `<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011" type="static" mediaPresentationDuration="PT3S" minBufferTime="PT1S" profiles="urn:mpeg:dash:profile:isoff-main:2011"><Period><AdaptationSet mimeType="video/mp2t"><Representation id="1" bandwidth="1000"><BaseURL>` + srv.URL + `/secret.ts</BaseURL><SegmentBase/></Representation></AdaptationSet></Period></MPD>`,
+		"a.sdp":     "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nt=0 0\nm=video 45555 RTP/AVP 96\na=rtpmap:96 VP8/90000\n",
+	}
+	for name, text := range lists {
+		if err := os.WriteFile(filepath.Join(th.dir, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		for _, target := range []string{name, srv.URL + "/" + name} {
+			p := th.player(target, nil)
+			th.Call(p, "play", nil)
+			if e := th.WaitEvents(p, "Error", 1)[0]; e.Data["type"] != "INVALID_MEDIA" {
+				t.Errorf("%s: %v", target, e.Data)
+			}
+			th.Release(p)
+		}
+	}
+	if n := asked.Load(); n > 0 {
+		t.Errorf("%d requests for what a list names", n)
+	}
+}
+
 func TestPlayHTTP(t *testing.T) {
 	th := newTheatre(t)
 	film(t, th.dir, "a.mp4", "-c:v", "libx264", "-tune", "zerolatency", "-c:a", "aac") // the index is at its end

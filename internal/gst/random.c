@@ -91,3 +91,30 @@ static GstPadProbeReturn pts_from_dts(GstPad *pad, GstPadProbeInfo *info, gpoint
 }
 
 void gv_pts_from_dts(gpointer pad) { gst_pad_add_probe(pad, GST_PAD_PROBE_TYPE_BUFFER, pts_from_dts, NULL, NULL); }
+
+// What opens addresses by itself, or takes a list of them apart.
+static gboolean opens(GstElementFactory *f) {
+	const char *name = gst_plugin_feature_get_name(GST_PLUGIN_FEATURE(f));
+	if (!strcmp(name, "fdsrc") || !strcmp(name, "appsrc"))
+		return FALSE;
+	if (gst_element_factory_get_uri_type(f) == GST_URI_SRC)
+		return TRUE;
+	const char *klass = gst_element_factory_get_metadata(f, GST_ELEMENT_METADATA_KLASS);
+	if (klass && (strstr(klass, "Adaptive") || strstr(klass, "Source/Network")))
+		return TRUE;
+	static const char *const more[] = {"hlsdemux", "hlsdemux2", "dashdemux", "dashdemux2", "mssdemux", "mssdemux2", "sdpdemux", "sdpsrc", "rtspsrc", "uridecodebin",
+		"uridecodebin3", "urisourcebin", "playbin", "playbin3", "splitmuxsrc", "multifilesrc", "imagesequencesrc", "gesdemux", "cdiocddasrc", NULL};
+	for (int i = 0; more[i]; i++)
+		if (!strcmp(name, more[i]))
+			return TRUE;
+	return FALSE;
+}
+
+void gv_no_addresses(void) {
+	GstRegistry *r = gst_registry_get();
+	GList *all = gst_registry_get_feature_list(r, GST_TYPE_ELEMENT_FACTORY);
+	for (GList *l = all; l; l = l->next)
+		if (opens(l->data))
+			gst_registry_remove_feature(r, l->data);
+	gst_plugin_feature_list_free(all);
+}

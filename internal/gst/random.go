@@ -55,3 +55,8 @@ func (p *Pad) PTSFromDTS() {
 	defer runtime.KeepAlive(p)
 	C.gv_pts_from_dts(C.gpointer(p.p.Unsafe()))
 }
+
+// NoAddresses takes from this process every element that opens addresses by
+// itself (files, network) or follows lists of them (HLS, DASH, SDP), fdsrc and
+// appsrc left out: a file from a stranger must not make GStreamer open another.
+func NoAddresses() { C.gv_no_addresses() }

@@ -57,6 +57,7 @@ type playerJob struct {
 }
 
 func newPlayer(w *worker, _ json.RawMessage) (job, error) {
+	gst.NoAddresses() // for good: a process does one job
 	return &playerJob{w: w, playing: true, tracks: map[string]*playerTrack{}}, nil
 }
 
