@@ -112,9 +112,16 @@ func TestStraightOrToGo(t *testing.T) {
 				}
 				pushed = append(pushed, text)
 			}
-			for end := time.Now().Add(5 * time.Second); len(pushed) < len(c.pushed) && time.Now().Before(end); {
-				if !b.Find("sink").Pull(take) {
-					time.Sleep(ms)
+			deadline, often := time.After(5*time.Second), time.NewTicker(ms)
+			defer often.Stop()
+			for late := false; len(pushed) < len(c.pushed) && !late; {
+				if b.Find("sink").Pull(take) {
+					continue
+				}
+				select {
+				case <-often.C:
+				case <-deadline:
+					late = true
 				}
 			}
 			if b.Find("sink").Pull(take); !slices.Equal(pushed, c.pushed) {
