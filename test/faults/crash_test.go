@@ -119,7 +119,7 @@ func (c *call) strike(v *victim, how syscall.Signal, eventLimit, round time.Dura
 		c.flows(s)
 	}
 	w.recovered = time.Since(at)
-	time.Sleep(time.Until(at.Add(round)))
+	during(time.Until(at.Add(round)))
 	until := time.Now()
 	for _, s := range c.forwarded {
 		if gap := s.at.gap(s.kind, at, until); gap >= w.gap {
@@ -133,7 +133,7 @@ func (c *call) strike(v *victim, how syscall.Signal, eventLimit, round time.Dura
 // call: what the machine and the test do by themselves.
 func (c *call) quiet(round time.Duration) time.Duration {
 	at := time.Now()
-	time.Sleep(round)
+	during(round)
 	var longest time.Duration
 	for _, s := range c.forwarded {
 		longest = max(longest, s.at.gap(s.kind, at, at.Add(round)))
@@ -180,7 +180,7 @@ func rehearsed(t *testing.T) (*call, rest) {
 		}
 		return nil
 	})
-	time.Sleep(time.Second) // goroutines of closed peers end by themselves
+	during(time.Second) // goroutines of closed peers end by themselves
 	before := measure(t)
 	return newCall(t, n, film, long), before
 }

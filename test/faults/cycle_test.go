@@ -165,7 +165,7 @@ func cycle(t testing.TB, node client.Client, f *film, file string) (err error) {
 	k.invoke(recorder, "record", nil, nil)
 	s := start(t, f, video.send, audio.send)
 	defer s.end()
-	time.Sleep(cycleTime)
+	during(cycleTime)
 	// Where the machine is slow, the composite may have begun late: media must
 	// have come all the way before the graph goes.
 	for end := time.Now().Add(patience); k.failure() == nil; time.Sleep(20 * time.Millisecond) {

@@ -69,7 +69,7 @@ func newMill(t testing.TB, lanes int) (m *mill, start sample) {
 		}
 		return nil
 	})
-	time.Sleep(2 * time.Second) // the goroutines of closed sockets end by themselves
+	during(2 * time.Second) // the goroutines of closed sockets end by themselves
 	start = m.look()
 	m.done, m.began = 0, time.Now()
 	return m, start

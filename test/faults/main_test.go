@@ -57,3 +57,11 @@ func eventually(t testing.TB, deadline time.Duration, what string, ok func() err
 	}
 	t.Fatalf("not within %v: %s: %v", deadline, what, err)
 }
+
+// during lets things run for a length that is itself what is tested, and waits
+// for nothing.
+func during(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	<-t.C
+}
