@@ -34,10 +34,11 @@ import (
 
 // worker builds the real media worker once.
 var worker = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "mediaworker")
+	dir, err := os.MkdirTemp("", "uri-mediaworker")
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	path := filepath.Join(dir, "mediaworker")
 	cmd := exec.Command("go", "build", "-tags", "gst", "-o", path, "../../cmd/mediaworker")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=1")

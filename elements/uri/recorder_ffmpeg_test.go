@@ -29,7 +29,17 @@ import (
 	"github.com/govidu/govidu/recorder"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// built is a folder that the tests made together, to be removed at the end.
+var built string
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if built != "" {
+			os.RemoveAll(built)
+		}
+		os.Exit(code)
+	}))
+}
 
 // stage is a world with a source and a recorder that are connected.
 type stage struct {
