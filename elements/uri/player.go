@@ -20,8 +20,8 @@ const callTimeout = 5 * time.Second
 type playerParams struct {
 	MediaPipeline *elements.MediaPipeline `json:"mediaPipeline"`
 	URI           string                  `json:"uri"`
-	// UseEncodedMedia: the media is never decoded on its way, whatever a
-	// receiver lacks. Otherwise it is where a receiver needs it.
+	// UseEncodedMedia has no effect: either way coded media goes on as it is
+	// and is converted only for receivers that need it.
 	UseEncodedMedia bool `json:"useEncodedMedia" default:"false"`
 	// NetworkCache is in ms; see Player.
 	NetworkCache int `json:"networkCache" default:"2000"`
