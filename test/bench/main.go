@@ -114,11 +114,14 @@ type side interface {
 	close() error
 }
 
-// tooLate: a round in which the sources themselves came this late tells nothing
-// of the sides. It is measured again, calmTries times at most.
+// tooLate: a round in which the sources themselves came this late is measured
+// again, calmTries times at most. libvpx takes its speed from the distances of
+// pictures and from the time that encoding took, and gst-launch-1.0 stamps packets
+// when they arrive: on a busy machine it encodes faster and worse than the node,
+// whose time stamps are the sender's, and the two do not do the same work.
 const (
-	tooLate   = 150 * time.Millisecond
-	calmTries = 4
+	tooLate   = 40 * time.Millisecond
+	calmTries = 6
 )
 
 // calmRound is a round on a machine that had time for it, if that can be had.
