@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -17,8 +19,9 @@ import (
 
 // process is the program kms, which nothing of the test's own runs in.
 type process struct {
-	cmd   *exec.Cmd
-	ports struct{ KMS, Media int }
+	cmd      *exec.Cmd
+	ports    struct{ KMS, Media int }
+	profiles string // where Go's profiles are served, and a collection of garbage can be asked for
 }
 
 // startProcess runs kms; it ends with the test, orderly and with code 0.
@@ -31,11 +34,9 @@ func startProcess(t testing.TB, files string) *process {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	p := &process{cmd: exec.Command(program(t, "kms", "build"), "--kms-listen=127.0.0.1:0", "--media-port=0", "--file-roots="+files, "--ready-file="+ready,
-		"--worker-cores=16")} // a small machine is slow here, but refuses nothing
-	if addr := os.Getenv("GOVIDU_PPROF"); addr != "" { // to look for leaks by hand
-		p.cmd.Args = append(p.cmd.Args, "--pprof="+addr)
-	}
+	p := &process{profiles: profiles(t)}
+	p.cmd = exec.Command(program(t, "kms", "build"), "--kms-listen=127.0.0.1:0", "--media-port=0", "--file-roots="+files, "--ready-file="+ready,
+		"--pprof="+p.profiles, "--worker-cores=16") // a small machine is slow here, but refuses nothing
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
@@ -92,4 +93,42 @@ func (p *process) metric(t testing.TB, name string) int {
 	}
 	t.Fatalf("no metric %s", name)
 	return 0
+}
+
+// profiles is a free address: GOVIDU_PPROF, to look for leaks by hand, or any.
+func profiles(t testing.TB) string {
+	t.Helper()
+	if addr := os.Getenv("GOVIDU_PPROF"); addr != "" {
+		return addr
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// collect has the garbage collected and waits until memory that is free has gone
+// back to the system, or at least does so no more. The heap's profile goes to a file.
+func (p *process) collect(t testing.TB, profile string) {
+	t.Helper()
+	for before, now := 0, resident(t, p.pid()); before == 0 || now < before-before/300; now = resident(t, p.pid()) {
+		before = now
+		for range 3 {
+			resp, err := http.Get("http://" + p.profiles + "/debug/pprof/heap?gc=1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			if err == nil {
+				err = os.WriteFile(profile, text, 0o644)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+	}
 }
