@@ -30,9 +30,15 @@ func (f face) ask(code string, result any) {
 // visible waits until an element is there and is seen.
 func (f face) visible(testid string, yes bool) {
 	f.t.Helper()
+	f.visibleIn("body", testid, yes)
+}
+
+// visibleIn is visible inside the element of a selector: tiles come in any order.
+func (f face) visibleIn(selector, testid string, yes bool) {
+	f.t.Helper()
 	eventually(f.t, eventDeadline, fmt.Sprintf("%s is visible on %s: %v", testid, f.name, yes), func() error {
 		var seen bool
-		f.ask(fmt.Sprintf(`!!document.querySelector('[data-testid="%s"]')?.checkVisibility()`, testid), &seen)
+		f.ask(fmt.Sprintf(`!!document.querySelector('%s [data-testid="%s"]')?.checkVisibility()`, selector, testid), &seen)
 		return want(seen == yes, "it is %v", seen)
 	})
 }
@@ -152,7 +158,7 @@ func TestPage(t *testing.T) {
 	audio(phone, remoteTile, "true")
 	desk.click("mic")
 	audio(phone, remoteTile, "false")
-	phone.visible("tile-muted", true)
+	phone.visibleIn(remoteTile, "tile-muted", true)
 	desk.click("mic")
 	audio(phone, remoteTile, "true")
 
