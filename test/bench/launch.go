@@ -43,6 +43,7 @@ func startLaunch(ctx context.Context, _ options, dir string, s *scene) (side, er
 	}
 	l.cmd = exec.Command("gst-launch-1.0", append([]string{"-q"}, strings.Fields(s.pipeline(l.to, filepath.Join(dir, "image.png")))...)...)
 	l.cmd.Stdout, l.cmd.Stderr = l.said, l.said
+	l.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us, who end it
 	if err := l.cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -35,7 +36,7 @@ func main() {
 	flag.StringVar(&o.pprof, "pprof", "", "address of the node's profiler, for looking closer")
 	flag.StringVar(&o.dir, "dir", "", "folder for sources and logs, kept; sources that are there are used again")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx, o); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -124,15 +125,17 @@ const (
 	calmTries = 6
 )
 
-// calmRound is a round on a machine that had time for it, if that can be had.
-func calmRound(ctx context.Context, o options, dir string, media *media, s *scene, name string, start func() (side, error)) (m measurement, err error) {
+// calmRound is a round with punctual sources; an error when the machine has no
+// time for one.
+func calmRound(ctx context.Context, o options, dir string, media *media, s *scene, name string, start func() (side, error)) (measurement, error) {
 	for range calmTries {
-		if m, err = round(ctx, o, dir, media, s, name, start); err != nil || m.late < tooLate {
-			break
+		m, err := round(ctx, o, dir, media, s, name, start)
+		if err != nil || m.late < tooLate {
+			return m, err
 		}
 		fmt.Printf("  %-12s once more, the machine is busy: %s %s   load %s\n", s.name, name, m, load())
 	}
-	return m, err
+	return measurement{}, fmt.Errorf("the machine is too busy to measure: in %d rounds the sources were more than %v late", calmTries, tooLate)
 }
 
 // round measures one side once.

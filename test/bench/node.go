@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/govidu/govidu/kms/client"
@@ -42,6 +43,7 @@ func startNode(ctx context.Context, o options, dir string, s *scene) (_ side, er
 	}
 	n.cmd = exec.Command(o.kms, args...)
 	n.cmd.Stdout, n.cmd.Stderr = n.said, n.said
+	n.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us, who end it
 	if err := n.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start the node: %w", err)
 	}
