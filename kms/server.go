@@ -205,6 +205,7 @@ func (s *Server) serve(c *connection) {
 		c.log.Debug("connection lost", "err", err)
 	}
 	c.unbind()
+	c.cache.close()
 }
 
 // Close ends all connections, releases every object, youngest first, and waits.
