@@ -153,8 +153,7 @@ func TestCycles(t *testing.T) {
 		m.run(min(step, cycles-m.done))
 		samples = append(samples, m.rests(start))
 		if cycles >= 200 && m.done >= 100 && warm == 0 {
-			m.node.collect(t, filepath.Join(folder, "heap-warm.pprof"))
-			warm = resident(t, m.node.pid())
+			warm = m.node.collect(t, filepath.Join(folder, "heap-warm.pprof"))
 		}
 	}
 	table, plot := filepath.Join(folder, "cycles.csv"), filepath.Join(folder, "cycles.svg")
@@ -165,8 +164,7 @@ func TestCycles(t *testing.T) {
 	if cycles < 200 {
 		return // memory has not settled yet
 	}
-	m.node.collect(t, filepath.Join(folder, "heap-last.pprof"))
-	grown := float64(resident(t, m.node.pid()))/float64(warm) - 1
+	grown := float64(m.node.collect(t, filepath.Join(folder, "heap-last.pprof")))/float64(warm) - 1
 	t.Logf("resident memory without garbage after 100 cycles %.1f MiB, growth since %.2f %%", float64(warm)/(1<<20), 100*grown)
 	for _, s := range samples {
 		if s.cycles >= 100 {
