@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -148,33 +149,53 @@ func TestCycles(t *testing.T) {
 	}
 	m, start := newMill(t, number("GOVIDU_LANES", lanes))
 	var samples []sample
-	warm := 0
+	long := cycles >= 200 // memory has settled after a hundred
+	live := 0
+	if long {
+		live = m.node.live(t, filepath.Join(folder, "heap-first.pprof"))
+	}
 	for step := max(cycles/50, 1); m.done < cycles; {
 		m.run(min(step, cycles-m.done))
 		samples = append(samples, m.rests(start))
-		if cycles >= 200 && m.done >= 100 && warm == 0 {
-			warm = m.node.collect(t, filepath.Join(folder, "heap-warm.pprof"))
-		}
 	}
 	table, plot := filepath.Join(folder, "cycles.csv"), filepath.Join(folder, "cycles.svg")
 	write(t, table, plot, samples)
 	last := samples[len(samples)-1]
 	t.Logf("at first %+v", start)
 	t.Logf("%d cycles in %v, at last %+v; %s, %s", cycles, last.at.Round(time.Second), last, table, plot)
-	if cycles < 200 {
-		return // memory has not settled yet
+	if !long {
+		return
 	}
-	grown := float64(m.node.collect(t, filepath.Join(folder, "heap-last.pprof")))/float64(warm) - 1
-	t.Logf("resident memory without garbage after 100 cycles %.1f MiB, growth since %.2f %%", float64(warm)/(1<<20), 100*grown)
-	for _, s := range samples {
-		if s.cycles >= 100 {
-			t.Logf("with garbage, as it is found: growth since %.2f %%", 100*(float64(last.resident)/float64(s.resident)-1))
-			break
-		}
-	}
+	warm := slices.IndexFunc(samples, func(s sample) bool { return s.cycles >= 100 })
+	before, after := mean(samples[warm:warm+several]), mean(samples[len(samples)-several:])
+	grown := after/before - 1
+	t.Logf("resident memory after 100 cycles %.1f MiB, growth since %.2f %%", before/(1<<20), 100*grown)
 	if grown >= 0.05 {
 		t.Errorf("resident memory has grown by %.2f %%, less than 5 %% is right", 100*grown)
 	}
+	kept := m.node.live(t, filepath.Join(folder, "heap-last.pprof")) - live
+	t.Logf("of Go's heap %d bytes lived at first, %d more at last", live, kept)
+	if kept > leak {
+		t.Errorf("%d cycles have left %d bytes, at most %d are right", cycles, kept, leak)
+	}
+}
+
+const (
+	// several samples make a figure of memory: a single one depends on where the
+	// garbage collector stands.
+	several = 5
+	// leak is the growth of the living heap, in bytes, that is none: maps that
+	// have grown, and what the runtime keeps.
+	leak = 1 << 20
+)
+
+// mean is the mean resident memory, in bytes.
+func mean(samples []sample) float64 {
+	sum := 0
+	for _, s := range samples {
+		sum += s.resident
+	}
+	return float64(sum) / float64(len(samples))
 }
 
 // TestKillAtAnyTime kills workers, warm ones too, at random moments of graphs'

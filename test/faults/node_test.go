@@ -112,32 +112,24 @@ func profiles(t testing.TB) string {
 // keptReplies is how long a node keeps replies to requests that may be repeated.
 const keptReplies = 20 * time.Second
 
-// collect has the garbage collected and waits until memory that is free has gone
-// back to the system, or at least does so no more. It gives the resident memory
-// then, in bytes; the heap's profile goes to a file.
-func (p *process) collect(t testing.TB, profile string) (least int) {
+// live is how much of Go's heap is in use when nothing runs and the garbage is
+// collected, in bytes. The heap's profile goes to a file.
+func (p *process) live(t testing.TB, profile string) int {
 	t.Helper()
 	time.Sleep(keptReplies)
-	for least = resident(t, p.pid()); ; {
-		before := least
-		for range 3 {
-			resp, err := http.Get("http://" + p.profiles + "/debug/pprof/heap?gc=1")
-			if err != nil {
-				t.Fatal(err)
-			}
-			text, err := io.ReadAll(resp.Body)
-			resp.Body.Close()
-			if err == nil {
-				err = os.WriteFile(profile, text, 0o644)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Second)
-			least = min(least, resident(t, p.pid()))
+	for range 3 { // pools of objects are garbage at the second time
+		resp, err := http.Get("http://" + p.profiles + "/debug/pprof/heap?gc=1")
+		if err != nil {
+			t.Fatal(err)
 		}
-		if least >= before-before/300 {
-			return least
+		text, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err == nil {
+			err = os.WriteFile(profile, text, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
+	return p.metric(t, "go_memstats_heap_alloc_bytes")
 }
