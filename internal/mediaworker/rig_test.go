@@ -226,6 +226,13 @@ func (r *rig) send(stream uint16, data []byte, pts time.Duration, flags uint8) {
 // closed. It gives the PTS of the first.
 func (r *rig) play(stream uint16, units []unit, stop <-chan struct{}) (first time.Duration) {
 	start := gst.Now()
+	r.playFrom(start, stream, units, 0, stop)
+	return start
+}
+
+// playFrom goes on with a time line that began at start. The first unit bears
+// more flags.
+func (r *rig) playFrom(start time.Duration, stream uint16, units []unit, flags uint8, stop <-chan struct{}) {
 	t := time.NewTimer(0)
 	defer t.Stop()
 	for _, u := range units {
@@ -233,15 +240,14 @@ func (r *rig) play(stream uint16, units []unit, stop <-chan struct{}) (first tim
 		select {
 		case <-t.C:
 		case <-stop:
-			return start
+			return
 		}
-		var flags uint8
 		if u.key {
-			flags = wire.Key
+			flags |= wire.Key
 		}
 		r.send(stream, u.data, start+u.at, flags)
+		flags = 0
 	}
-	return start
 }
 
 // collect gives n frames of a stream.
