@@ -63,6 +63,21 @@ func (s *session) pipeline(ctx context.Context) (*roomMedia, error) {
 	}
 }
 
+// EnsureMedia gives the session's media node and pipeline there, making the
+// pipeline when nobody has published yet: ErrSessionNotFound, ErrSessionClosing,
+// ErrMedia when no node takes it.
+func (m *Manager) EnsureMedia(ctx context.Context, sessionID string) (client.Client, client.ID, error) {
+	s, err := m.get(sessionID)
+	if err != nil {
+		return nil, "", err
+	}
+	r, err := s.pipeline(ctx)
+	if err != nil {
+		return nil, "", mediaError(err)
+	}
+	return r.client, r.pipeline, nil
+}
+
 func (s *session) openPipeline(ctx context.Context, r *roomMedia) {
 	r.err = errors.New("place session on a media node: call panicked")
 	defer func() {

@@ -145,6 +145,7 @@ func (st *stream) set(property string, value json.RawMessage) error {
 		} else {
 			st.videoActive = *v
 		}
+		st.changed()
 	case "videoDimensions":
 		var v *string
 		if json.Unmarshal(value, &v) != nil || v == nil {
@@ -180,7 +181,11 @@ func (c *Connection) VideoData(ctx context.Context, v VideoData, reply func(any)
 			return err
 		}
 		if st := c.pub; st != nil {
-			st.audioActive, st.videoActive = st.hasAudio && v.AudioActive, st.hasVideo && v.VideoActive
+			audio, video := st.hasAudio && v.AudioActive, st.hasVideo && v.VideoActive
+			if audio != st.audioActive || video != st.videoActive {
+				st.audioActive, st.videoActive = audio, video
+				st.changed()
+			}
 			if v.Width > 0 && v.Height > 0 {
 				size, err := json.Marshal(struct {
 					Width  int `json:"width"`

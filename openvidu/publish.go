@@ -229,7 +229,7 @@ func (c *Connection) republish(ctx context.Context, st *stream, sdp string, repl
 			ep.dropped = true
 			return mediaError(err)
 		}
-		c.s.retirePublisher(st, ReasonNetworkDisconnect)
+		c.s.retirePublisher(st, ReasonNetworkDisconnect, true)
 		st.ep = ep
 		st.video, st.audio = firstCodecs(answer)
 		ep.stats.LocalSDP = answer

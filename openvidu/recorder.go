@@ -17,6 +17,9 @@ type StreamInfo struct {
 	HasAudio     bool
 	HasVideo     bool
 	TypeOfVideo  string
+	// AudioActive and VideoActive are false while the publisher has muted that kind,
+	// or never had it.
+	AudioActive, VideoActive bool
 	ClientData   string
 	ServerData   string
 	// Record is the connection's record property: false leaves its streams out of
@@ -30,6 +33,9 @@ type StreamInfo struct {
 	// VideoCodec and AudioCodec are the first codec of each line of the answer
 	// ("VP8", "H264", "opus"); empty when the line is absent.
 	VideoCodec, AudioCodec string
+	// Replaced, in StreamUnpublished, says that only the endpoint ends: the publisher
+	// reconnects, and StreamPublished follows with the same StreamID.
+	Replaced bool
 }
 
 // RecordingTarget is what a recording of a session starts from: a snapshot taken
@@ -74,4 +80,11 @@ type Recorder interface {
 	// released and sessionDestroyed is told: it stops what is being recorded and
 	// returns when the files are final, or when ctx ends (15 s).
 	SessionClosing(ctx context.Context, sessionID string, reason Reason)
+}
+
+// StreamWatcher is a Recorder that also hears when a publisher mutes or unmutes.
+// StreamChanged comes like StreamPublished, and after it, per connection, with the
+// stream as it was at that moment.
+type StreamWatcher interface {
+	StreamChanged(ctx context.Context, s StreamInfo)
 }

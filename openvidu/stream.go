@@ -91,7 +91,7 @@ func (st *stream) info() StreamInfo {
 	return StreamInfo{
 		SessionID: c.s.id, UniqueID: c.s.uniqueID, StreamID: st.id, ConnectionID: c.id, CreatedAt: st.createdAt.UnixMilli(),
 		HasAudio: st.hasAudio, HasVideo: st.hasVideo, TypeOfVideo: st.typeOfVideo,
-		ClientData: c.request.Metadata, ServerData: c.token.Data, Record: c.record,
+		AudioActive: st.audioActive, VideoActive: st.videoActive, ClientData: c.request.Metadata, ServerData: c.token.Data, Record: c.record,
 		Endpoint: st.ep.id, Media: st.ep.media.client, Pipeline: st.ep.media.pipeline,
 		VideoCodec: st.video, AudioCodec: st.audio,
 	}
@@ -139,19 +139,21 @@ func (s *session) takePublication(st *stream, reason Reason) []*subscription {
 			subs = append(subs, sub)
 		}
 	}
-	s.retirePublisher(st, reason)
+	s.retirePublisher(st, reason, false)
 	st.next.retire()
 	return subs
 }
 
 // retirePublisher releases a stream's endpoint, once its recorder has let go of it.
-func (s *session) retirePublisher(st *stream, reason Reason) {
+// replaced says that another takes its place.
+func (s *session) retirePublisher(st *stream, reason Reason, replaced bool) {
 	rec := s.m.recorder()
 	if rec == nil || !st.published {
 		st.ep.retire()
 		return
 	}
 	info, ep := st.info(), st.ep
+	info.Replaced = replaced
 	ep.dropped = true
 	st.owner.hook(func(ctx context.Context) {
 		defer ep.release()
@@ -169,6 +171,16 @@ func (s *session) startRecorder(st *stream) {
 	}
 	info := st.info()
 	st.owner.hook(func(ctx context.Context) { rec.StreamPublished(ctx, info, first) })
+}
+
+// changed tells a recorder that watches streams of a mute or unmute.
+func (st *stream) changed() {
+	w, ok := st.owner.s.m.recorder().(StreamWatcher)
+	if !ok || !st.published {
+		return
+	}
+	info := st.info()
+	st.owner.hook(func(ctx context.Context) { w.StreamChanged(ctx, info) })
 }
 
 // hook runs a call of the recorder on a goroutine of its own per connection, one
