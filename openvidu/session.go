@@ -30,6 +30,7 @@ type session struct {
 	byID          map[string]*Connection
 	streams       map[string]*stream
 	recording     *RecordingMark
+	broadcasts    map[string]struct{} // ids of those in progress
 	everPublished bool
 	closing       bool
 	// emptied is the reason the last participant left while it was recorded.

@@ -14,7 +14,7 @@ func (s *session) info(view ViewOptions) SessionInfo {
 	content := s.connectionInfos(view)
 	return SessionInfo{
 		ID: s.id, Object: "session", SessionID: s.id, CreatedAt: s.createdAt.UnixMilli(),
-		Recording: s.recording != nil, MediaMode: s.props.MediaMode, RecordingMode: s.props.RecordingMode,
+		Recording: s.recording != nil, Broadcasting: len(s.broadcasts) > 0, MediaMode: s.props.MediaMode, RecordingMode: s.props.RecordingMode,
 		DefaultRecordingProperties: *s.props.DefaultRecordingProperties, CustomSessionID: s.props.CustomSessionID,
 		ForcedVideoCodec: s.props.ForcedVideoCodec, AllowTranscoding: *s.props.AllowTranscoding,
 		Connections: ConnectionList{NumberOfElements: len(content), Content: content},

@@ -25,6 +25,8 @@ func TestFieldCounts(t *testing.T) {
 		{NameConnectionCreated, ConnectionCreated{Media: Media{VideoSource: &s, VideoFramerate: &n, VideoDimensions: &s}}, 13},
 		{NameConnectionCreated, ConnectionCreated{}, 10},
 		{NameSignalSent, SignalSent{}, 8},
+		{NameBroadcastStarted, BroadcastStarted{}, 5},
+		{NameBroadcastStopped, BroadcastStopped{}, 8},
 	} {
 		b, err := json.Marshal(Event{Name: c.name, Fields: c.fields})
 		if err != nil {
@@ -68,5 +70,38 @@ func TestSinks(t *testing.T) {
 	}
 	if got := out.String(); strings.Count(got, "sessionId=ses_A") != 3 || !strings.Contains(got, "msg=c") {
 		t.Errorf("log: %s", got)
+	}
+}
+
+func TestRedactURL(t *testing.T) {
+	for in, want := range map[string]string{
+		"rtmp://live.example:1935/app/key":                           "rtmp://live.example:1935/app/***",
+		"rtmps://u:p@live.example/app/inst/key?token=1#x":            "rtmps://live.example/app/***",
+		"rtmp://live.example/key":                                    "rtmp://live.example/***",
+		"rtmp://live.example":                                        "rtmp://live.example/***",
+		"https://host:4443/openvidu/hls/0123456789abcdef/index.m3u8": "https://host:4443/openvidu/hls/***",
+		"no url at all":                                              "***", "": "***", "rtmp://%zz/key": "***",
+	} {
+		if got := RedactURL(in); got != want {
+			t.Errorf("RedactURL(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// The log must not hold the stream key that webhooks and the CDR get.
+func TestLogHidesStreamKeys(t *testing.T) {
+	var out bytes.Buffer
+	b := Broadcast{BroadcastURL: "rtmp://live.example/app/the-key"}
+	for _, fields := range []any{BroadcastStarted{Broadcast: b}, BroadcastStopped{Broadcast: b}} {
+		e := Event{Name: NameBroadcastStarted, SessionID: "s", Fields: fields}
+		if err := (Log{slog.New(slog.NewJSONHandler(&out, nil))}).Emit(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		if whole, _ := json.Marshal(e); !strings.Contains(string(whole), "app/the-key") {
+			t.Errorf("the webhook body %s has no broadcastUrl", whole)
+		}
+	}
+	if s := out.String(); strings.Contains(s, "the-key") || strings.Count(s, "app/***") != 2 {
+		t.Errorf("log: %s", s)
 	}
 }

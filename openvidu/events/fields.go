@@ -10,6 +10,8 @@ const (
 	NameConnectionDestroyed    = "webrtcConnectionDestroyed"
 	NameSignalSent             = "signalSent"
 	NameRecordingStatusChanged = "recordingStatusChanged"
+	NameBroadcastStarted       = "broadcastStarted"
+	NameBroadcastStopped       = "broadcastStopped"
 )
 
 // Common are the fields every event has. Timestamp is milliseconds since 1970;
@@ -104,4 +106,35 @@ type SignalSent struct {
 	To   []string `json:"to"`
 	Type *string  `json:"type"`
 	Data *string  `json:"data"`
+}
+
+// Broadcast are the fields of one broadcast. BroadcastURL holds the target's stream
+// key, as the contract wants it in webhooks and the CDR (§11.2); Log masks it.
+type Broadcast struct {
+	BroadcastURL string `json:"broadcastUrl"`
+}
+
+// BroadcastStarted tells that the target takes the stream.
+type BroadcastStarted struct {
+	Common
+	Broadcast
+}
+
+// Redacted implements Redactor.
+func (e BroadcastStarted) Redacted() any {
+	e.BroadcastURL = RedactURL(e.BroadcastURL)
+	return e
+}
+
+// BroadcastStopped tells that it ended, for whatever reason.
+type BroadcastStopped struct {
+	Common
+	Broadcast
+	Ending
+}
+
+// Redacted implements Redactor.
+func (e BroadcastStopped) Redacted() any {
+	e.BroadcastURL = RedactURL(e.BroadcastURL)
+	return e
 }

@@ -11,11 +11,15 @@ import (
 	"github.com/govidu/govidu/internal/obs"
 )
 
-// Log is a Sink that writes each event's name and fields at level Info.
+// Log is a Sink that writes each event's name and fields at level Info, without
+// what a Redactor hides.
 type Log struct{ Logger *slog.Logger }
 
 // Emit implements Sink.
 func (l Log) Emit(ctx context.Context, e Event) error {
+	if r, ok := e.Fields.(Redactor); ok {
+		e.Fields = r.Redacted()
+	}
 	fields, err := json.Marshal(e.Fields)
 	if err != nil {
 		return err
