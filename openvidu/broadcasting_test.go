@@ -102,20 +102,26 @@ func (h *hooks) SessionClosing(ctx context.Context, _ string, _ Reason) {
 	h.note("closing")
 }
 
+// watcher also hears of mutes.
+type watcher struct{ *hooks }
+
+func (w watcher) StreamChanged(context.Context, StreamInfo) { w.note("changed") }
+
 func TestRecordersHearAll(t *testing.T) {
 	var mu sync.Mutex
 	var log []string
 	met := make(chan struct{}) // both publish hooks run at once
 	a := &hooks{name: "a", mu: &mu, log: &log, publish: func() { met <- struct{}{} }}
 	b := &hooks{name: "b", mu: &mu, log: &log, publish: func() { <-met }}
-	r := Recorders(a, nil, b)
+	r := Recorders(a, nil, watcher{b})
 	r.StreamPublished(t.Context(), StreamInfo{}, true)
 	r.StreamUnpublished(t.Context(), StreamInfo{}, ReasonUnpublish)
+	r.(StreamWatcher).StreamChanged(t.Context(), StreamInfo{})
 	slices.Sort(log)
 	r.ParticipantJoined("s")
 	r.SessionEmpty("s", ReasonDisconnect)
 	r.SessionClosing(t.Context(), "s", ReasonDisconnect)
-	want := "a published,a unpublished,b published,b unpublished,a joined,b joined,a empty,b empty,a closing,b closing"
+	want := "a published,a unpublished,b changed,b published,b unpublished,a joined,b joined,a empty,b empty,a closing,b closing"
 	if got := strings.Join(log, ","); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

@@ -29,7 +29,10 @@ func Recorders(list ...Recorder) Recorder {
 
 type fan []Recorder
 
-var _ Recorder = fan(nil)
+var (
+	_ Recorder      = fan(nil)
+	_ StreamWatcher = fan(nil)
+)
 
 // each runs f for all at once and returns when all have. A panic of one does not
 // keep the others from their work; it goes on afterwards, on the caller's goroutine.
@@ -63,6 +66,14 @@ func (f fan) StreamPublished(ctx context.Context, s StreamInfo, first bool) {
 
 func (f fan) StreamUnpublished(ctx context.Context, s StreamInfo, reason Reason) {
 	f.each(func(r Recorder) { r.StreamUnpublished(ctx, s, reason) })
+}
+
+func (f fan) StreamChanged(ctx context.Context, s StreamInfo) {
+	f.each(func(r Recorder) {
+		if w, ok := r.(StreamWatcher); ok {
+			w.StreamChanged(ctx, s)
+		}
+	})
 }
 
 func (f fan) ParticipantJoined(sessionID string) {
