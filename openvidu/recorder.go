@@ -20,8 +20,8 @@ type StreamInfo struct {
 	// AudioActive and VideoActive are false while the publisher has muted that kind,
 	// or never had it.
 	AudioActive, VideoActive bool
-	ClientData   string
-	ServerData   string
+	ClientData               string
+	ServerData               string
 	// Record is the connection's record property: false leaves its streams out of
 	// individual recordings.
 	Record bool
