@@ -29,8 +29,10 @@ type metadata struct {
 	// Failure says in words why the status is failed.
 	Failure string `json:"failure,omitempty"`
 	// Retry asks the next start to finish what could not be finished (a full disk).
-	Retry bool       `json:"retry,omitempty"`
-	Files []fileMeta `json:"files,omitempty"`
+	Retry bool `json:"retry,omitempty"`
+	// Outcome is the status that a stopped recording gets when it is uploaded.
+	Outcome Status     `json:"outcome,omitempty"`
+	Files   []fileMeta `json:"files,omitempty"`
 }
 
 // fileMeta is `.stream.<take>`: one take of one stream (§8). Times are ms since

@@ -98,6 +98,12 @@ func (s *Service) recoverFolder(ctx context.Context, id string, r *Recovery) *ac
 	}
 	s.clearTemporary(id)
 	switch {
+	case m.Outcome != "":
+		if err := s.resweep(ctx, m); err != nil {
+			log.Warn("packed files are kept beside the zip", obs.AttrErr, err)
+		}
+		s.resumeUpload(m)
+		return nil
 	case m.URL != nil:
 		if err := s.resweep(ctx, m); err != nil {
 			log.Warn("packed files are kept beside the zip", obs.AttrErr, err)

@@ -46,6 +46,10 @@ type Options struct {
 	ProcessID string
 	// PublicURL is https://host[:port]/, the base of recording URLs.
 	PublicURL string
+	// Storage takes copies of recordings; nil keeps them in Dir only. With
+	// ReadyWhenUploaded a recording stays stopped until they are verified.
+	Storage           Storage
+	ReadyWhenUploaded bool
 	// AutostopTimeout is OPENVIDU_RECORDING_AUTOSTOP_TIMEOUT. Zero is not a
 	// default: it stops at once when the last participant leaves (§7.6).
 	AutostopTimeout time.Duration
@@ -224,13 +228,14 @@ func (s *Service) Get(id string) (Recording, error) {
 		return Recording{}, ErrNotFound
 	}
 	if a := s.lookup(id); a != nil {
-		return a.snapshot().Recording, nil
+		m := a.snapshot()
+		return m.shown(), nil
 	}
 	m, err := s.store.readMeta(id)
 	if err != nil {
 		return Recording{}, ErrNotFound
 	}
-	return m.Recording, nil
+	return m.shown(), nil
 }
 
 // List gives all recordings, oldest first.
@@ -272,6 +277,11 @@ func (s *Service) Delete(id string) error {
 	case m.Status != Ready && m.Status != Failed:
 		return ErrInProgress
 	}
+	if s.opts.Storage != nil {
+		if err := s.opts.Storage.Delete(id); err != nil {
+			return err
+		}
+	}
 	if err := s.store.deleteFolder(id); err != nil {
 		if errors.Is(err, fs.ErrNotExist) { // somebody else was faster
 			return ErrNotFound
@@ -298,7 +308,7 @@ func (s *Service) reserve(t openvidu.RecordingTarget, p openvidu.RecordingProper
 		return nil, ErrConflict
 	}
 	id := t.SessionID
-	for n := 1; id == quarantine || s.store.exists(id) || s.lookup(id) != nil; n++ {
+	for n := 1; id == quarantine || s.unusable(id); n++ {
 		id = t.SessionID + "~" + strconv.Itoa(n)
 	}
 	a := newActive(s, metadata{
@@ -308,12 +318,18 @@ func (s *Service) reserve(t openvidu.RecordingTarget, p openvidu.RecordingProper
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.byID[id], s.bySession[t.SessionID] = a, a
+	if s.opts.Storage != nil {
+		s.opts.Storage.Begin(id)
+	}
 	return a, nil
 }
 
 // drop forgets a recording that has come to its end: the disk has it now.
 func (s *Service) drop(a *active) {
 	m := a.snapshot()
+	if s.opts.Storage != nil {
+		s.opts.Storage.End(m.ID)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.byID[m.ID] == a {

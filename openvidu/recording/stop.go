@@ -42,7 +42,8 @@ func (s *Service) Stop(ctx context.Context, id string, reason openvidu.Reason) (
 	wait, cancel := context.WithTimeout(ctx, stopGrace)
 	defer cancel()
 	a.waitFinal(wait)
-	return a.snapshot().Recording, nil
+	m = a.snapshot()
+	return m.shown(), nil
 }
 
 // finish stops a recording that has started; false when it had not, or is
@@ -115,6 +116,7 @@ func (s *Service) finalize(a *active) {
 	default:
 		a.update(func(m *metadata) { s.ready(m, r) })
 	}
+	s.holdBack(a)
 	if err := s.settle(a); err != nil {
 		a.log.Error("metadata could not be written", obs.AttrErr, err)
 		return
@@ -125,9 +127,7 @@ func (s *Service) finalize(a *active) {
 			a.log.Warn("packed files could not be removed", obs.AttrErr, err)
 		}
 	}
-	s.drop(a)
-	s.emit(context.WithoutCancel(s.ctx), m, openvidu.Reason(m.Reason), time.Now().UnixMilli())
-	a.log.Info("recording is final", "status", m.Status, "size", m.Size, "duration", m.Duration, "recovered", m.Recovered)
+	s.conclude(a)
 }
 
 // ready fills in what only the packed files tell.

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"strings"
 )
 
 // store is the recordings folder. Every change of the disk goes through it, so
@@ -216,19 +215,6 @@ func (s *store) openRegular(name string) (*os.File, fs.FileInfo, error) {
 	if err != nil {
 		_ = f.Close()
 		return nil, nil, err
-	}
-	return f, info, nil
-}
-
-// Open opens a file of a recording for serving. The name is checked before any
-// path is made; hidden and unfinished files do not exist for callers.
-func (s *Service) Open(id, file string) (*os.File, fs.FileInfo, error) {
-	if !idForm.MatchString(id) || !fileForm.MatchString(file) || strings.HasSuffix(file, partSuffix) || strings.HasSuffix(file, tmpSuffix) {
-		return nil, nil, ErrNotFound
-	}
-	f, info, err := s.store.openRegular(path.Join(id, file))
-	if err != nil {
-		return nil, nil, fmt.Errorf("open recorded file: %w", ErrNotFound)
 	}
 	return f, info, nil
 }

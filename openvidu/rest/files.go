@@ -31,6 +31,11 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request) {
 	}
 	defer release()
 	name := r.PathValue("file")
+	if link := h.opts.Recordings.Link(r.Context(), r.PathValue("recordingId"), name); link != "" {
+		w.Header().Set("Cache-Control", "no-store")
+		http.Redirect(w, r, link, http.StatusFound)
+		return
+	}
 	f, info, err := h.opts.Recordings.Open(r.PathValue("recordingId"), name)
 	if err != nil {
 		writeError(w, r, empty(http.StatusNotFound))

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/http"
-	"os"
 	"regexp"
 	"strings"
 	"time"
@@ -33,7 +32,7 @@ type Recordings interface {
 	Stop(ctx context.Context, id string, reason openvidu.Reason) (recording.Recording, error)
 	Get(id string) (recording.Recording, error)
 	List() ([]recording.Recording, error)
-	Open(id, file string) (*os.File, fs.FileInfo, error)
+	Open(id, file string) (recording.File, fs.FileInfo, error)
 }
 
 var (

@@ -9,7 +9,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"os"
 	"path"
 	"strings"
 
@@ -79,7 +78,7 @@ const maxIndex = 4 << 20
 
 // archive is an open zip of a recording.
 type archive struct {
-	file *os.File
+	file recording.File
 	zip  *zip.Reader
 	contents
 }

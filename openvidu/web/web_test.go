@@ -84,7 +84,7 @@ func (r *recordings) Get(id string) (recording.Recording, error) {
 	return recording.Recording{}, recording.ErrNotFound
 }
 
-func (r *recordings) Open(id, file string) (*os.File, fs.FileInfo, error) {
+func (r *recordings) Open(id, file string) (recording.File, fs.FileInfo, error) {
 	f, err := os.Open(filepath.Join(r.dir, id, file))
 	if err != nil {
 		return nil, nil, recording.ErrNotFound
