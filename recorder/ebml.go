@@ -170,6 +170,14 @@ func parseElement(b []byte) (id uint32, size int64, n int) {
 	return id, size, width + sw
 }
 
+// parseFloat reads a number as floatElement writes it; 0 for another length.
+func parseFloat(b []byte) float64 {
+	if len(b) != 8 {
+		return 0
+	}
+	return math.Float64frombits(binary.BigEndian.Uint64(b))
+}
+
 func parseUint(b []byte) (v uint64) {
 	if len(b) > 8 {
 		return 0

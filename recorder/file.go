@@ -361,7 +361,7 @@ func (f *File) write(p *pipeline.Packet) error {
 	if t.units > 0 && !p.Gap {
 		t.step = at - t.last
 	}
-	length := unitLength(t.format.Codec, p.Payload, len(p.Payload))
+	length := unitLength(t.format.Codec, t.format.ClockRate, p.Payload, len(p.Payload))
 	if length == 0 {
 		length = min(t.step, fragmentLength)
 	}

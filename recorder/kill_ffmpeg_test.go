@@ -121,6 +121,7 @@ func TestKill9(t *testing.T) {
 		vp8Opus,
 		{Container: recorder.Matroska, Video: codec.H264, Audio: codec.Opus},
 		{Container: recorder.MP4, Video: codec.H264, Audio: codec.Opus},
+		{Container: recorder.MP4, Video: codec.H264, Audio: codec.AAC},
 	} {
 		t.Run(c.Name(), func(t *testing.T) {
 			t.Parallel()

@@ -103,18 +103,27 @@ func (t *mp4Track) trak(created time.Time, tables ...[]byte) []byte {
 	return box("trak", parts...)
 }
 
-// sampleEntry describes the codec (§8.5.2; ISO/IEC 14496-15 §5.4.2; Opus in ISOBMFF §4.3).
+// sampleEntry describes the codec (§8.5.2; ISO/IEC 14496-15 §5.4.2; 14496-14 §5.6; Opus in ISOBMFF §4.3).
 func sampleEntry(f pipeline.Format) []byte {
 	if f.Codec == codec.Opus {
 		dops := box("dOps", []byte{0, byte(f.Channels)}, u16(0), u32(48000), u16(0), []byte{0})
 		return box("Opus", make([]byte, 6), u16(1), u32(0, 0), u16(f.Channels, 16, 0, 0), u32(48000<<16), dops)
 	}
+	if f.Codec == codec.AAC {
+		rate := f.ClockRate << 16
+		if f.ClockRate > 0xffff { // does not fit; readers take it from the configuration
+			rate = 0
+		}
+		return box("mp4a", make([]byte, 6), u16(1), u32(0, 0), u16(f.Channels, 16, 0, 0), u32(rate), esds(f.Config))
+	}
 	return box("avc1", make([]byte, 6), u16(1), make([]byte, 16), u16(uint16(f.Width), uint16(f.Height)),
 		u32(0x480000, 0x480000, 0), u16(1), make([]byte, 32), u16(24, 0xffff), box("avcC", f.Config))
 }
 
+// timeTicks rounds to the nearest tick: a length in whole ticks that went through
+// nanoseconds comes back as it was.
 func timeTicks(d time.Duration, scale uint32) int64 {
-	return int64(d/time.Second)*int64(scale) + int64(d%time.Second)*int64(scale)/int64(time.Second)
+	return int64(d/time.Second)*int64(scale) + (int64(d%time.Second)*int64(scale)+int64(time.Second)/2)/int64(time.Second)
 }
 
 func ticksTime(ticks uint64, scale uint32) time.Duration {

@@ -29,8 +29,8 @@ type Muxer interface {
 // Container is a file format.
 type Container string
 
-// The containers. WebM takes VP8, VP9, AV1 and opus; Matroska those, H264, PCMU
-// and PCMA; MP4 takes H264 and opus; FLV H264 and AAC.
+// The containers. WebM takes VP8, VP9, AV1 and opus; Matroska those, H264, AAC,
+// PCMU and PCMA; MP4 takes H264, AAC and opus; FLV H264 and AAC.
 const (
 	WebM     Container = "webm"
 	Matroska Container = "mkv"
@@ -38,7 +38,9 @@ const (
 	FLV      Container = "flv"
 )
 
-// Codecs are those the container takes; for one kind, in order of preference.
+// Codecs are those the container takes; for one kind, in order of preference:
+// the first is what raw media is encoded in. What comes in any of them is written
+// as it is.
 func (c Container) Codecs(kind pipeline.Kind) []codec.Name {
 	switch {
 	case c == WebM && kind == pipeline.Video:
@@ -48,10 +50,12 @@ func (c Container) Codecs(kind pipeline.Kind) []codec.Name {
 	case (c == MP4 || c == FLV) && kind == pipeline.Video:
 		return []codec.Name{codec.H264}
 	case c == Matroska && kind == pipeline.Audio:
-		return []codec.Name{codec.Opus, codec.PCMU, codec.PCMA}
+		return []codec.Name{codec.AAC, codec.Opus, codec.PCMU, codec.PCMA}
+	case c == MP4 && kind == pipeline.Audio:
+		return []codec.Name{codec.AAC, codec.Opus}
 	case c == FLV && kind == pipeline.Audio:
 		return []codec.Name{codec.AAC}
-	case kind == pipeline.Audio && (c == WebM || c == MP4):
+	case c == WebM && kind == pipeline.Audio:
 		return []codec.Name{codec.Opus}
 	}
 	return nil
@@ -143,7 +147,7 @@ func Describe(p *pipeline.Packet) (f pipeline.Format, ok bool) {
 		if f.Config == nil {
 			f.Config = aacConfig(f.ClockRate, f.Channels)
 		}
-		return f, f.Config != nil
+		return f, len(f.Config) >= 2
 	}
 	if !p.Key {
 		return f, false
@@ -176,6 +180,7 @@ type TrackSummary struct {
 	First, Last   time.Duration
 	Units         int64
 	Width, Height int
+	rate          uint32 // of an audio track that needs it to tell a unit's length
 	end           time.Duration
 }
 
@@ -202,8 +207,11 @@ func Repair(c Container, m Media, size int64) (Summary, error) {
 }
 
 // unitLength is how long a unit lasts by its own account; 0 when it does not say.
-func unitLength(n codec.Name, head []byte, size int) time.Duration {
+// clockRate is the track's, in Hz.
+func unitLength(n codec.Name, clockRate uint32, head []byte, size int) time.Duration {
 	switch n {
+	case codec.AAC:
+		return ticksTime(aacSamples, clockRate)
 	case codec.Opus:
 		return time.Duration(codec.OpusTicks(head)) * time.Second / 48000
 	case codec.PCMU, codec.PCMA:

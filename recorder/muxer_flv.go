@@ -106,29 +106,15 @@ func (w *flv) Write(track int, au *pipeline.Packet) error {
 	}
 	f := &w.tracks[track]
 	ms := au.PTS.Milliseconds()
-	kind, head, payload := byte(flvAudio), []byte{0xaf, 1}, au.Payload
-	if f.Kind == pipeline.Video {
-		kind, head = flvVideo, []byte{0x27, 1, 0, 0, 0}
-		if au.Key {
-			head[0] = 0x17
-		}
-		payload = codec.AVCC(payload)
-	} else if adts := adtsHead(payload); adts > 0 {
-		payload = payload[adts:]
-	}
+	kind, body := FLVBody(au)
 	if !w.begun[track] {
 		w.begun[track] = true
-		config := slices.Clone(head)
-		if kind == flvVideo {
-			config[0] = 0x17
-		}
-		config[1] = 0
-		w.tags = append(w.tags, flvTag{kind, ms, append(config, f.Config...)})
+		w.tags = append(w.tags, flvTag{kind, ms, FLVConfig(f)})
 	}
-	if len(head)+len(payload) > maxFLVTag {
-		return fmt.Errorf("unit of %d bytes: %w", len(payload), ErrFormat)
+	if len(body) > maxFLVTag {
+		return fmt.Errorf("unit of %d bytes: %w", len(body), ErrFormat)
 	}
-	w.tags = append(w.tags, flvTag{kind, ms, append(head, payload...)})
+	w.tags = append(w.tags, flvTag{kind, ms, body})
 	return nil
 }
 
@@ -165,30 +151,6 @@ func (w *flv) Close() error {
 }
 
 func (w *flv) summary() Summary { return w.sum }
-
-// aacConfig is an AudioSpecificConfig (ISO/IEC 14496-3 §1.6.2.1) of AAC-LC; nil
-// for a rate that has no number.
-func aacConfig(rate uint32, channels uint16) []byte {
-	rates := []uint32{96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350}
-	i := slices.Index(rates, rate)
-	if i < 0 || channels == 0 || channels > 6 {
-		return nil
-	}
-	return []byte{2<<3 | byte(i)>>1, byte(i)<<7 | byte(channels)<<3}
-}
-
-// adtsHead is the length of a unit's ADTS header, 0 when it has none.
-func adtsHead(unit []byte) int {
-	switch {
-	case len(unit) < 9 || unit[0] != 0xff || unit[1]&0xf6 != 0xf0:
-		return 0
-	case int(unit[3]&3)<<11|int(unit[4])<<3|int(unit[5]>>5) != len(unit): // the frame's own length
-		return 0
-	case unit[1]&1 == 0:
-		return 9
-	}
-	return 7
-}
 
 // flvScan goes through the tags of a file and gives where the last whole one
 // ends. visit sees each tag's first bytes, at most 64.

@@ -57,7 +57,7 @@ func mp4Offsets() (free, moov, media int64) {
 
 // AddTrack implements Muxer.
 func (w *mp4) AddTrack(f pipeline.Format) (int, error) {
-	if !MP4.Takes(&f) {
+	if !MP4.Takes(&f) || f.Codec == codec.AAC && len(f.Config) > maxAACConfig {
 		return 0, fmt.Errorf("add track %s to mp4: %w", f.Codec, ErrFormat)
 	}
 	t := &mp4Fragment{mp4Track: mp4Track{
@@ -114,8 +114,11 @@ func (w *mp4) Write(track int, au *pipeline.Packet) error {
 		w.begin = au.PTS
 	}
 	data := au.Payload
-	if t.video {
+	switch w.formats[track].Codec {
+	case codec.H264:
 		data = codec.AVCC(data)
+	case codec.AAC:
+		data = bareAAC(data)
 	}
 	t.samples = append(t.samples, mp4Sample{timeTicks(max(au.PTS, 0), t.scale), au.Key || !t.video, data})
 	w.pending++

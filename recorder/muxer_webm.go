@@ -149,6 +149,8 @@ func webmCodec(f pipeline.Format) (id string, private []byte) {
 		return "V_MPEG4/ISO/AVC", f.Config
 	case codec.Opus:
 		return "A_OPUS", f.Config
+	case codec.AAC:
+		return "A_AAC", f.Config
 	case codec.PCMU:
 		return "A_MS/ACM", waveFormat(7, f)
 	case codec.PCMA:
@@ -158,7 +160,7 @@ func webmCodec(f pipeline.Format) (id string, private []byte) {
 }
 
 var webmCodecs = map[string]codec.Name{
-	"V_VP8": codec.VP8, "V_VP9": codec.VP9, "V_AV1": codec.AV1, "V_MPEG4/ISO/AVC": codec.H264, "A_OPUS": codec.Opus,
+	"V_VP8": codec.VP8, "V_VP9": codec.VP9, "V_AV1": codec.AV1, "V_MPEG4/ISO/AVC": codec.H264, "A_OPUS": codec.Opus, "A_AAC": codec.AAC,
 }
 
 // waveFormat is a WAVEFORMATEX of 8-bit samples (RFC 2361).
@@ -194,8 +196,11 @@ func (w *webm) Write(track int, au *pipeline.Packet) error {
 		flags = 0x80
 	}
 	payload := au.Payload
-	if f.Codec == codec.H264 {
+	switch f.Codec {
+	case codec.H264:
 		payload = codec.AVCC(payload)
+	case codec.AAC:
+		payload = bareAAC(payload)
 	}
 	w.buf = appendElement(w.buf, idSimpleBlock, []byte{0x81 + byte(track), byte(rel >> 8), byte(rel), flags}, payload)
 	return nil

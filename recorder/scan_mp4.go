@@ -136,6 +136,8 @@ func parseTrak(b []byte) *indexedTrack {
 								t.video, t.codec = true, codec.H264
 							case "Opus":
 								t.codec = codec.Opus
+							case "mp4a":
+								t.codec = codec.AAC
 							}
 						})
 					})
@@ -220,7 +222,7 @@ func (t *indexedTrack) lengths() []uint32 {
 		}
 	}
 	if n := len(out); n > 0 {
-		if own := unitLength(t.codec, t.head, 0); own > 0 {
+		if own := unitLength(t.codec, t.scale, t.head, 0); own > 0 {
 			out[n-1] = uint32(timeTicks(own, t.scale))
 		} else if n > 1 {
 			out[n-1] = min(out[n-2], t.scale)

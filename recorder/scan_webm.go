@@ -147,6 +147,12 @@ func (x *webmIndex) parseTracks(area []byte) {
 							t.Height = int(parseUint(v))
 						}
 					})
+				case idAudio:
+					children(v, func(id uint32, v []byte) {
+						if id == idSamplingRate {
+							t.rate = uint32(min(max(parseFloat(v), 0), 1<<20))
+						}
+					})
 				}
 			})
 			if number > 0 && number < 127 && x.tracks[number] == nil {
@@ -203,7 +209,7 @@ func (x *webmIndex) scanClusters(r *reader) error {
 				return nil
 			}
 			ms := start + int64(int16(binary.BigEndian.Uint16(body[1:])))
-			t.add(time.Duration(ms)*time.Millisecond, unitLength(t.Codec, body[4:min(6, 4+int(size-4))], int(size)-4))
+			t.add(time.Duration(ms)*time.Millisecond, unitLength(t.Codec, t.rate, body[4:min(6, 4+int(size-4))], int(size)-4))
 			key := body[3]&0x80 != 0
 			if hasVideo && t.Kind == pipeline.Video && key || !hasVideo && !cued {
 				cued = true
