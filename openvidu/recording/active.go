@@ -31,6 +31,7 @@ type active struct {
 	mu       sync.Mutex // leaf: everything below
 	meta     metadata
 	takes    []*take
+	one      *composite     // of a composed recording
 	count    map[string]int // takes per stream id
 	autostop *time.Timer
 	decideOK sync.Once
@@ -38,7 +39,7 @@ type active struct {
 }
 
 func newActive(s *Service, m metadata, p openvidu.RecordingProperties) *active {
-	return &active{
+	return &active{ // a composite is added by start
 		service: s, meta: m, props: p, born: time.Now(), log: s.log.With(obs.AttrRecording, m.ID, obs.AttrSession, m.SessionID),
 		saving: make(chan struct{}, 1), decided: make(chan struct{}), final: make(chan struct{}),
 		abort: func() {}, count: map[string]int{},
@@ -50,7 +51,7 @@ func (a *active) snapshot() metadata {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	m := a.meta
-	m.Files = slices.Clone(m.Files)
+	m.Files, m.Changes = slices.Clone(m.Files), slices.Clone(m.Changes)
 	return m
 }
 
@@ -85,7 +86,17 @@ func (a *active) save() error {
 	for _, t := range a.allTakes() {
 		m.Files = append(m.Files, t.describe())
 	}
+	if c := a.whole(); c != nil && m.URL == nil {
+		m.Files = []fileMeta{c.describe()}
+	}
 	return a.service.store.writeMeta(&m)
+}
+
+// whole is the recording's composite, nil for one of takes.
+func (a *active) whole() *composite {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.one
 }
 
 func (a *active) allTakes() []*take {
@@ -105,10 +116,12 @@ func (a *active) waitFinal(ctx context.Context) {
 func (a *active) markDecided() { a.decideOK.Do(func() { close(a.decided) }) }
 func (a *active) markFinal()   { a.finalOK.Do(func() { close(a.final) }) }
 
-// wants says whether a stream belongs into the recording: its connection is to be
-// recorded, and it has something of what the recording takes.
+// wants says whether a stream gets a file of its own: its connection is to be
+// recorded, and it has something of what the recording takes. A composed recording
+// shows everybody, whatever the connection's record says, since it subscribes to
+// everything (§8.1); its studio sees to that.
 func (a *active) wants(s openvidu.StreamInfo) bool {
-	return s.Record && ((s.HasAudio && a.props.HasAudio) || (s.HasVideo && a.props.HasVideo))
+	return !a.props.Composed() && s.Record && ((s.HasAudio && a.props.HasAudio) || (s.HasVideo && a.props.HasVideo))
 }
 
 // join begins a take of a stream, unless one is already running: a stream may be

@@ -33,6 +33,9 @@ type metadata struct {
 	// Outcome is the status that a stopped recording gets when it is uploaded.
 	Outcome Status     `json:"outcome,omitempty"`
 	Files   []fileMeta `json:"files,omitempty"`
+	// Changes are what was done to a composed recording while it ran.
+	Changes        []change `json:"changes,omitempty"`
+	ChangesLeftOut int      `json:"changesLeftOut,omitempty"`
 }
 
 // fileMeta is `.stream.<take>`: one take of one stream (§8). Times are ms since

@@ -3,7 +3,9 @@ package recording
 import (
 	"errors"
 	"regexp"
+	"time"
 
+	"github.com/govidu/govidu/internal/layout"
 	"github.com/govidu/govidu/openvidu"
 )
 
@@ -65,6 +67,20 @@ type StartError struct{ Text string }
 // Error gives the contract's text (§7.1).
 func (e *StartError) Error() string { return "Error starting recording: " + e.Text }
 
+// CapacityError is a composed recording that the CPU cannot carry now; nothing of it
+// is left. RetryAfter is a guess when it may be asked for again.
+type CapacityError struct {
+	Text       string
+	RetryAfter time.Duration
+}
+
+// Error gives the text.
+func (e *CapacityError) Error() string { return "Error starting recording: " + e.Text }
+
+// retryAfter is the hint: recordings and broadcasts that end free CPU, and how soon
+// one will nobody knows.
+const retryAfter = 10 * time.Second
+
 var (
 	idForm   = regexp.MustCompile(`^[A-Za-z0-9_~-]{1,160}$`)
 	fileForm = regexp.MustCompile(`^[A-Za-z0-9_~-][A-Za-z0-9_~.-]{0,254}$`)
@@ -79,6 +95,12 @@ func newRecording(id, sessionID string, createdAt int64, p openvidu.RecordingPro
 	}
 	if r.Name == "" {
 		r.Name = id
+	}
+	if p.Composed() && p.HasVideo {
+		r.Resolution, r.FrameRate, r.RecordingLayout = &p.Resolution, &p.FrameRate, &p.RecordingLayout
+		if p.RecordingLayout == layout.Custom {
+			r.CustomLayout = &p.CustomLayout
+		}
 	}
 	return r
 }

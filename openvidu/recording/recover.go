@@ -122,6 +122,9 @@ func (s *Service) resume(m *metadata) *active {
 		m.Reason = string(openvidu.ReasonNodeCrashed)
 	}
 	m.Files = nil // read again from the folder
+	if m.Retry {
+		m.Failure = "" // the files tell whether there is another
+	}
 	a := newActive(s, *m, openvidu.RecordingProperties{})
 	a.markDecided()
 	s.mu.Lock()

@@ -18,6 +18,7 @@ import (
 	"github.com/govidu/govidu/internal/obs"
 	"github.com/govidu/govidu/openvidu"
 	"github.com/govidu/govidu/openvidu/events"
+	"github.com/govidu/govidu/openvidu/studio"
 )
 
 // Rooms is what recordings need of the rules of rooms; *openvidu.Manager is one.
@@ -50,6 +51,13 @@ type Options struct {
 	// ReadyWhenUploaded a recording stays stopped until they are verified.
 	Storage           Storage
 	ReadyWhenUploaded bool
+	// Studios compose; nil refuses composed recordings. It must be among the Manager's
+	// recorders itself.
+	Studios *studio.Service
+	// Nodes are asked for a node that makes thumbnails; nil makes none.
+	Nodes openvidu.MediaNodes
+	// Pages draws web page layouts; nil refuses them.
+	Pages Pages
 	// AutostopTimeout is OPENVIDU_RECORDING_AUTOSTOP_TIMEOUT. Zero is not a
 	// default: it stops at once when the last participant leaves (§7.6).
 	AutostopTimeout time.Duration

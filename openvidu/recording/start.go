@@ -1,14 +1,17 @@
 package recording
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"github.com/govidu/govidu/internal/layout"
 	"github.com/govidu/govidu/internal/obs"
 	"github.com/govidu/govidu/openvidu"
+	"github.com/govidu/govidu/openvidu/studio"
 )
 
 // Start records a session with the given, already merged and checked, properties.
@@ -24,7 +27,9 @@ func (s *Service) Start(ctx context.Context, sessionID string, p openvidu.Record
 		return Recording{}, err
 	}
 	if p.Composed() {
-		return Recording{}, &StartError{"composed recordings are not available on this server yet, use outputMode INDIVIDUAL"}
+		if err := s.checkComposed(p); err != nil {
+			return Recording{}, err
+		}
 	}
 	if free, err := s.opts.FreeBytes(s.store.dir); err == nil && free < s.opts.MinFreeStart {
 		return Recording{}, ErrNoSpace
@@ -32,6 +37,12 @@ func (s *Service) Start(ctx context.Context, sessionID string, p openvidu.Record
 	a, err := s.reserve(target, p)
 	if err != nil {
 		return Recording{}, err
+	}
+	if p.Composed() {
+		c := newComposite(a)
+		a.mu.Lock()
+		a.one = c
+		a.mu.Unlock()
 	}
 	if err := s.start(context.WithoutCancel(ctx), a, sessionID); err != nil {
 		a.log.Warn("recording could not be started", obs.AttrErr, err)
@@ -65,11 +76,22 @@ func (s *Service) start(ctx context.Context, a *active, sessionID string) error 
 	// Taken after the recording is registered, so that a stream published
 	// meanwhile is in it, or comes by the hook, or both.
 	target, err := s.opts.Rooms.RecordingTarget(ctx, sessionID)
-	if err == nil {
+	switch c := a.whole(); {
+	case err != nil:
+		if c != nil {
+			close(c.begun)
+		}
+	case c != nil:
+		err = c.begin(ctx, target)
+	default:
 		err = a.beginAll(ctx, target.Streams)
 	}
 	if err == nil {
 		err = s.opts.Rooms.SetRecording(ctx, sessionID, openvidu.RecordingMark{ID: m.ID, Name: m.Name, On: true})
+	}
+	if errors.Is(err, studio.ErrNoCapacity) {
+		s.withdraw(ctx, a)
+		return &CapacityError{startText(err), retryAfter}
 	}
 	if err != nil {
 		s.abandon(ctx, a, err)
@@ -100,7 +122,44 @@ func startText(err error) string {
 	if f, ok := errors.AsType[*startFailure](err); ok {
 		return f.text
 	}
+	if e, ok := errors.AsType[*studio.Error](err); ok {
+		return e.Text
+	}
+	if e, ok := errors.AsType[*openvidu.Error](err); ok {
+		return e.Text
+	}
 	return "the session could not be recorded"
+}
+
+// checkComposed refuses what cannot be composed before anything is made.
+func (s *Service) checkComposed(p openvidu.RecordingProperties) error {
+	switch {
+	case s.opts.Studios == nil:
+		return &StartError{"this server does not compose recordings, use outputMode INDIVIDUAL"}
+	case !p.HasVideo:
+		return nil
+	case p.FrameRate > studio.MaxFrameRate:
+		return &StartError{fmt.Sprintf("frameRate %d is not available, this server composes at most %d pictures per second", p.FrameRate, studio.MaxFrameRate)}
+	}
+	_, err := s.opts.Studios.Resolve(cmp.Or(p.RecordingLayout, layout.BestFit), p.CustomLayout)
+	if err == nil || errors.Is(err, studio.ErrPage) && s.opts.Pages != nil {
+		return nil
+	}
+	return &StartError{startText(err)}
+}
+
+// withdraw ends a start that the media node refused for want of CPU: as it never
+// was, so that who tries again leaves no row of failed recordings.
+func (s *Service) withdraw(ctx context.Context, a *active) {
+	if !a.move(Failed, Starting) {
+		return
+	}
+	a.endTakes(context.WithoutCancel(ctx))
+	if err := s.store.deleteFolder(a.snapshot().ID); err != nil {
+		a.log.Warn("folder of a refused recording could not be removed", obs.AttrErr, err)
+	}
+	s.drop(a)
+	a.markFinal()
 }
 
 // beginAll begins a take of each stream at once and waits for their recorders.
@@ -163,6 +222,12 @@ func (s *Service) abandon(ctx context.Context, a *active, cause error) {
 // endTakes ends all takes at once.
 func (a *active) endTakes(ctx context.Context) {
 	var wg sync.WaitGroup
+	if c := a.whole(); c != nil {
+		c.end(ctx)
+		if text := c.describe().Failure; text != "" {
+			a.update(func(m *metadata) { m.Failure = text })
+		}
+	}
 	for _, t := range a.allTakes() {
 		wg.Go(func() {
 			defer obs.Guard(a.log, "recording.end", nil)

@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -92,7 +93,7 @@ func (s *Service) finish(ctx context.Context, a *active, reason openvidu.Reason)
 	return true
 }
 
-// finalize makes the zip and settles the recording as ready or failed, on the
+// finalize makes the zip, or what a composed recording has instead, and settles the recording as ready or failed, on the
 // disk first, then by the event.
 func (s *Service) finalize(a *active) {
 	defer a.markFinal()
@@ -103,18 +104,20 @@ func (s *Service) finalize(a *active) {
 		return // the metadata says stopped: the next start goes on from there
 	}
 	m := a.snapshot()
-	r, err := s.store.build(s.ctx, &m)
+	outcome, err := s.pack(&m)
 	if s.ctx.Err() != nil {
 		return
 	}
 	switch {
 	case errors.Is(err, errNoMedia):
-		a.update(func(m *metadata) { m.Status, m.Failure = Failed, errNoMedia.Error() })
+		a.update(func(m *metadata) { m.Status, m.Failure = Failed, cmp.Or(m.Failure, errNoMedia.Error()) })
 	case err != nil:
 		a.log.Error("recording could not be finalised, its files are kept", obs.AttrErr, err)
-		a.update(func(m *metadata) { m.Status, m.Failure, m.Retry = Failed, "the files could not be packed", true })
+		a.update(func(m *metadata) {
+			m.Status, m.Failure, m.Retry = Failed, cmp.Or(m.Failure, "the files could not be packed"), true
+		})
 	default:
-		a.update(func(m *metadata) { s.ready(m, r) })
+		a.update(outcome)
 	}
 	s.holdBack(a)
 	if err := s.settle(a); err != nil {

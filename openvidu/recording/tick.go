@@ -41,6 +41,9 @@ func (s *Service) checkAll() {
 		switch {
 		case a.lost():
 			s.stopFor(a, openvidu.ReasonMediaServerDisconnect, "media node is gone")
+		case a.whole() != nil && a.whole().stalled():
+			a.whole().fail("the composed picture has stopped")
+			s.stopFor(a, openvidu.ReasonAutomaticStop, "composed file has stopped growing")
 		case a.allFailed():
 			s.stopFor(a, openvidu.ReasonAutomaticStop, "every recorder has failed")
 		case time.Since(a.born) > s.opts.MaxLength:
@@ -66,26 +69,43 @@ func (s *Service) stopFor(a *active, reason openvidu.Reason, why string) {
 func (s *Service) measure(a *active) {
 	id := a.snapshot().ID
 	for _, t := range a.allTakes() {
-		for _, name := range []string{t.file + partSuffix, t.file} {
-			if info, err := s.store.root.Lstat(path.Join(id, name)); err == nil {
-				t.mu.Lock()
-				t.meta.Size = info.Size()
-				t.mu.Unlock()
-				break
-			}
+		if n, ok := s.sizeOf(id, t.file); ok {
+			t.mu.Lock()
+			t.meta.Size = n
+			t.mu.Unlock()
 		}
 	}
+	if c := a.whole(); c != nil {
+		n, _ := s.sizeOf(id, c.file)
+		c.grown(n)
+	}
+}
+
+// sizeOf measures a file of media, final or not.
+func (s *Service) sizeOf(id, file string) (int64, bool) {
+	for _, name := range []string{file + partSuffix, file} {
+		if info, err := s.store.root.Lstat(path.Join(id, name)); err == nil {
+			return info.Size(), true
+		}
+	}
+	return 0, false
 }
 
 func (a *active) largest() (n int64) {
 	for _, t := range a.allTakes() {
 		n = max(n, t.describe().Size)
 	}
+	if c := a.whole(); c != nil {
+		n = max(n, c.describe().Size)
+	}
 	return n
 }
 
 // lost says that the media node of a running take is gone for good.
 func (a *active) lost() bool {
+	if c := a.whole(); c != nil && c.studio.Lost() { // started, so it has one
+		return true
+	}
 	for _, t := range a.allTakes() {
 		if t.stream.Media == nil {
 			continue
