@@ -377,9 +377,11 @@ type encoder struct{}
 // NewEncoder makes the Converter that lets a Raw format's Origin encode.
 func NewEncoder() Converter { return encoder{} }
 
+// encodeCosts: a receiver that takes both AAC and Opus is a file for players at
+// large, which raw sound reaches as AAC.
 var encodeCosts = map[codec.Name]int{
 	codec.H264: 3000, codec.VP8: 3500, codec.VP9: 6000, codec.AV1: 9000, codec.H265: 9000,
-	codec.PCMU: 5, codec.PCMA: 5, codec.Opus: 50, codec.AAC: 60,
+	codec.PCMU: 5, codec.PCMA: 5, codec.Opus: 50, codec.AAC: 40,
 }
 
 func (encoder) Cost(from, to Format) (int, bool) {

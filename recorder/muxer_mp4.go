@@ -60,13 +60,13 @@ func (w *mp4) AddTrack(f pipeline.Format) (int, error) {
 	if !MP4.Takes(&f) || f.Codec == codec.AAC && len(f.Config) > maxAACConfig {
 		return 0, fmt.Errorf("add track %s to mp4: %w", f.Codec, ErrFormat)
 	}
-	t := &mp4Fragment{mp4Track: mp4Track{
-		id: uint32(len(w.tracks) + 1), video: f.Kind == pipeline.Video, w: f.Width, h: f.Height, scale: f.ClockRate, entry: sampleEntry(f),
-	}}
-	moov, ok := w.initMoov(append(w.tracks, t))
-	if !ok {
+	t := newMP4Fragment(len(w.tracks)+1, f)
+	moov := w.initMoov(append(w.tracks, t))
+	rest := mp4MoovArea - len(moov)
+	if rest < 8 {
 		return 0, fmt.Errorf("add track %s: its configuration is too long", f.Codec)
 	}
+	moov = append(moov, box("free", make([]byte, rest-8))...)
 	_, at, media := mp4Offsets()
 	if !w.header {
 		moov = append(append(ftyp(), box("free", make([]byte, mp4FreeLen-8))...), moov...)
@@ -83,20 +83,21 @@ func (w *mp4) AddTrack(f pipeline.Format) (int, error) {
 	return len(w.tracks) - 1, nil
 }
 
-// initMoov is the moov of the fragmented file, filling its area.
-func (w *mp4) initMoov(tracks []*mp4Fragment) ([]byte, bool) {
+func newMP4Fragment(id int, f pipeline.Format) *mp4Fragment {
+	return &mp4Fragment{mp4Track: mp4Track{
+		id: uint32(id), video: f.Kind == pipeline.Video, w: f.Width, h: f.Height, scale: f.ClockRate, entry: sampleEntry(f),
+	}}
+}
+
+// initMoov is the moov of the fragmented file.
+func (w *mp4) initMoov(tracks []*mp4Fragment) []byte {
 	body := [][]byte{mvhd(w.created, 0, len(tracks)+1)}
 	var trex [][]byte
 	for _, t := range tracks {
 		body = append(body, t.trak(w.created))
 		trex = append(trex, fullBox("trex", 0, 0, u32(t.id, 1, 0, 0, 0)))
 	}
-	b := box("moov", append(body, box("mvex", trex...))...)
-	rest := mp4MoovArea - len(b)
-	if rest < 8 {
-		return nil, false
-	}
-	return append(b, box("free", make([]byte, rest-8))...), true
+	return box("moov", append(body, box("mvex", trex...))...)
 }
 
 // Write implements Muxer: a fragment ends at each video keyframe and after a second.
@@ -104,12 +105,18 @@ func (w *mp4) Write(track int, au *pipeline.Packet) error {
 	if track < 0 || track >= len(w.tracks) {
 		return fmt.Errorf("write to track %d of %d: %w", track, len(w.tracks), ErrFormat)
 	}
-	t := w.tracks[track]
-	if w.pending > 0 && (t.video && au.Key || au.PTS-w.begin >= fragmentLength) {
+	if w.pending > 0 && (w.tracks[track].video && au.Key || au.PTS-w.begin >= fragmentLength) {
 		if err := w.Flush(); err != nil {
 			return err
 		}
 	}
+	w.gather(track, au)
+	return nil
+}
+
+// gather adds a unit to the fragment.
+func (w *mp4) gather(track int, au *pipeline.Packet) {
+	t := w.tracks[track]
 	if w.pending == 0 {
 		w.begin = au.PTS
 	}
@@ -122,7 +129,6 @@ func (w *mp4) Write(track int, au *pipeline.Packet) error {
 	}
 	t.samples = append(t.samples, mp4Sample{timeTicks(max(au.PTS, 0), t.scale), au.Key || !t.video, data})
 	w.pending++
-	return nil
 }
 
 // Flush implements Muxer: what is gathered becomes a fragment.
@@ -130,6 +136,17 @@ func (w *mp4) Flush() error {
 	if w.pending == 0 {
 		return nil
 	}
+	out := w.fragment()
+	if _, err := w.m.WriteAt(out, w.end); err != nil {
+		return fmt.Errorf("write media: %w", err)
+	}
+	w.end += int64(len(out))
+	w.taken()
+	return nil
+}
+
+// fragment is what is gathered, as moof and mdat.
+func (w *mp4) fragment() []byte {
 	// Sizes do not depend on the data offset, so the moof is made twice.
 	moof := w.moof(0)
 	moof = w.moof(len(moof))
@@ -147,17 +164,17 @@ func (w *mp4) Flush() error {
 			out = append(out, s.data...)
 		}
 	}
-	if _, err := w.m.WriteAt(out, w.end); err != nil {
-		return fmt.Errorf("write media: %w", err)
-	}
-	w.end += int64(len(out))
+	return out
+}
+
+// taken begins to gather the next fragment.
+func (w *mp4) taken() {
 	w.seq++
 	w.pending = 0
 	for _, t := range w.tracks {
 		clear(t.samples)
 		t.samples = t.samples[:0]
 	}
-	return nil
 }
 
 // moof describes the samples gathered; their data begins after moofLen bytes and
