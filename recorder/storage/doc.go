@@ -1,0 +1,14 @@
+// Package storage keeps copies of recordings in a bucket: S3 and what speaks its
+// protocol; Google Cloud Storage and Azure when built with the tags gcs and azure
+// (docs/adr/0012). The local folder stays the truth until the bucket's copy is
+// verified.
+//
+// While a recording grows, what is new in its files is uploaded as numbered chunks
+// below <id>/.live/, so that the loss of the machine loses little. When its files
+// are final they are uploaded whole to <id>/, verified, and the chunks go. Uploads
+// survive restarts: `.upload.json` beside the recording says how far they are.
+// A bucket that is down is retried for ever, with growing pauses; nobody waits.
+//
+// Uploader owns all goroutines: one that plans, and at most 2×Parallel that move
+// bytes; Close ends them.
+package storage
