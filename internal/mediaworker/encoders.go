@@ -99,8 +99,9 @@ func (e encoding) value(bps int) string {
 	return strconv.Itoa(min(max(bps, e.least), e.most) / e.unit)
 }
 
-// branch is the whole of an output: from the port's tee to an appsink.
-func (e encoding) branch(m wire.Media, bps, pixels int) string {
+// branch is the whole of an output: from the port's tee to an appsink. deep: it
+// may be a second behind before it loses pictures.
+func (e encoding) branch(m wire.Media, bps, pixels int, deep bool) string {
 	const end = " ! appsink name=sink sync=false async=false max-buffers=4 enable-last-sample=false qos=false wait-on-eos=false"
 	if m.Kind == "audio" {
 		return "queue leaky=downstream max-size-buffers=0 max-size-bytes=0 max-size-time=500000000 silent=true ! " + e.text(bps, 0) + end
@@ -109,5 +110,9 @@ func (e encoding) branch(m wire.Media, bps, pixels int) string {
 	if m.Width > 0 && m.Height > 0 {
 		scale = fmt.Sprintf("videoscale n-threads=1 qos=false ! video/x-raw,width=%d,height=%d,pixel-aspect-ratio=1/1 ! ", m.Width&^1, m.Height&^1)
 	}
-	return "queue leaky=downstream max-size-buffers=8 max-size-bytes=0 max-size-time=0 silent=true ! " + scale + e.text(bps, pixels) + end
+	room := 8
+	if deep {
+		room = 30
+	}
+	return fmt.Sprintf("queue leaky=downstream max-size-buffers=%d", room) + " max-size-bytes=0 max-size-time=0 silent=true ! " + scale + e.text(bps, pixels) + end
 }

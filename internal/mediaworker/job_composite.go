@@ -78,7 +78,7 @@ func newComposite(w *worker, params json.RawMessage) (job, error) {
 		}
 		w.every(c.look)
 	}
-	c.sound = newMixdown(w)
+	c.sound = newMixdown(w, mixLatency, false)
 	return c, nil
 }
 

@@ -11,8 +11,9 @@ import (
 	"github.com/govidu/govidu/internal/gst"
 )
 
-// mixLatency is how long after its instant a block is mixed: what comes later
-// than that is not heard. It covers a network's ordinary jitter.
+// mixLatency is how long after its instant a block is mixed when the job has no
+// number of its own: what comes later than that is not heard. It covers a
+// network's ordinary jitter.
 const mixLatency = 120 * time.Millisecond
 
 const (
@@ -34,9 +35,11 @@ const (
 // each port's own input. That costs a port a few microseconds a block, where a
 // GStreamer mixer per port would mix all inputs again for each.
 type mixdown struct {
-	w    *worker
-	done chan struct{}
-	stop chan struct{}
+	w       *worker
+	latency time.Duration // of a block behind its instant
+	paired  bool          // voices are moved by the job, with their pictures
+	done    chan struct{}
+	stop    chan struct{}
 
 	// Owner only.
 	sinks map[string]*gst.Element // by input
@@ -94,11 +97,12 @@ type soundOut struct {
 	busy  bool // somebody listens
 }
 
-func newMixdown(w *worker) *mixdown {
-	s := &mixdown{w: w, stop: make(chan struct{}), done: make(chan struct{}), sinks: map[string]*gst.Element{},
+func newMixdown(w *worker, latency time.Duration, paired bool) *mixdown {
+	s := &mixdown{w: w, latency: latency, paired: paired, stop: make(chan struct{}), done: make(chan struct{}), sinks: map[string]*gst.Element{},
 		voices: map[string]*mixInput{}, outs: map[string]*soundOut{},
 		sum: make([]int32, mixSamples), part: make([]int32, mixSamples), data: make([]byte, 2*mixSamples)}
 	w.every(s.look)
+	w.listened = append(w.listened, s.look)
 	w.start("mix", s.run)
 	return s
 }
@@ -109,7 +113,8 @@ func (s *mixdown) addInput(in *input) error {
 	if err != nil {
 		return err
 	}
-	v := newVoice(frameAt(max(0, s.w.pipe.Running()-mixLatency)))
+	v := newVoice(frameAt(max(0, s.w.pipe.Running()-s.latency)))
+	v.held = s.paired
 	name := in.params.Name
 	s.sinks[name] = sink
 	s.mu.Lock()
@@ -198,13 +203,39 @@ func (s *mixdown) closePort(name string, out *soundOut) {
 	out.port.close()
 }
 
+// astray gives by how much the inputs that are never in time would have to be
+// moved, and forgets it.
+func (s *mixdown) astray() map[string]time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out map[string]time.Duration
+	for name, v := range s.voices {
+		if d := v.astray(); d != 0 {
+			if out == nil {
+				out = map[string]time.Duration{}
+			}
+			out[name] = frameTime(d)
+		}
+	}
+	return out
+}
+
+// move makes an input's sound heard that much after its time.
+func (s *mixdown) move(name string, by time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if v := s.voices[name]; v != nil {
+		v.move(frameAt(by))
+	}
+}
+
 // close ends the mix and waits for it.
 func (s *mixdown) close() {
 	close(s.stop)
 	<-s.done
 }
 
-// run mixes a block each 20 ms, mixLatency after its instant.
+// run mixes a block each 20 ms, latency after its instant.
 func (s *mixdown) run() {
 	defer close(s.done)
 	timer := time.NewTimer(0)
@@ -216,7 +247,7 @@ func (s *mixdown) run() {
 			return
 		case <-timer.C:
 		}
-		now := s.w.pipe.Running() - mixLatency
+		now := s.w.pipe.Running() - s.latency
 		if block == 0 || now > frameTime(block)+soundBehind {
 			block = max(0, frameAt(now)/blockFrames*blockFrames)
 		}

@@ -26,6 +26,10 @@ const (
 	// voiceCushion how far before the mix that is.
 	voiceStray   = 10
 	voiceCushion = 2 * blockFrames
+	// A voice that is on the average of voiceDrift pieces more than voiceOff frames
+	// off its place, and less than voiceAlign, is put there.
+	voiceDrift = 50
+	voiceOff   = mixRate / 200
 )
 
 // frameAt is the place of an instant on the mix's time line, in frames.
@@ -48,6 +52,10 @@ type voice struct {
 	played int64   // the frame behind the last one taken
 	shift  int64   // added to a source's places
 	stray  int
+	held   bool  // it is not moved by itself: away says by how much it should be
+	away   int64 // frames; 0 when it is in time
+	drift  int64 // sum of how far pieces were off, and how many they are
+	pieces int64
 }
 
 func newVoice(played int64) *voice {
@@ -64,16 +72,30 @@ func (v *voice) put(at int64, samples []int16) {
 	}
 	at += v.shift
 	if off := at - v.next; off <= voiceAlign && off >= -voiceAlign {
-		at = v.next
+		v.drift += off
+		if v.pieces++; v.pieces == voiceDrift {
+			if mean := v.drift / voiceDrift; mean < voiceOff && mean > -voiceOff {
+				at = v.next
+			}
+			v.drift, v.pieces = 0, 0
+		} else {
+			at = v.next
+		}
+	} else {
+		v.drift, v.pieces = 0, 0
 	}
 	if at+n <= v.played || at+n > v.played+voiceWindow {
 		if v.stray++; v.stray < voiceStray {
 			return
 		}
+		if v.held {
+			v.away, v.stray = v.played+voiceCushion-at, 0
+			return
+		}
 		v.shift += v.played + voiceCushion - at
 		at = v.played + voiceCushion
 	}
-	v.stray = 0
+	v.stray, v.away = 0, 0
 	if at < v.played {
 		samples = samples[(v.played-at)*mixChannels:]
 		at = v.played
@@ -85,6 +107,23 @@ func (v *voice) put(at int64, samples []int16) {
 		samples = samples[k:]
 		at += int64(k / mixChannels)
 	}
+}
+
+// astray gives how far the source would have to be moved to be heard, in frames,
+// and forgets it.
+func (v *voice) astray() int64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	d := v.away
+	v.away = 0
+	return d
+}
+
+// move makes places be that many frames later.
+func (v *voice) move(frames int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.shift, v.stray, v.away = frames, 0, 0
 }
 
 // take reads the block that begins at a frame into out and forgets it; false

@@ -30,6 +30,10 @@ type job interface {
 	close()
 }
 
+// forgetter is a job that keeps something of an input beyond it, until the server
+// ends the input.
+type forgetter interface{ forget(input string) }
+
 // dotter is a job with more pipelines than the base's.
 type dotter interface{ dot() string }
 
@@ -47,6 +51,7 @@ func kinds() map[string]kind {
 	return map[string]kind{
 		"composite": {make: newComposite},
 		"decode":    {make: newDecode, head: 10 * time.Second},
+		"director":  {make: newDirector, head: directorHead},
 		"filter":    {make: newFilter, head: filterHead},
 		"mixer":     {make: newComposite},
 		"player":    {make: newPlayer},

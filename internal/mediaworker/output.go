@@ -66,6 +66,7 @@ func (w *worker) addOutput(p wire.OutputParams) error {
 		}
 	}
 	w.outputs[p.Stream] = o
+	w.heard()
 	return nil
 }
 
@@ -76,7 +77,7 @@ func (o *output) attach(p *port) error {
 	}
 	w := o.w
 	c := p.tap.Counts()
-	bin, err := gst.ParseBin(o.how.branch(o.media, o.bitrate, c.Width*c.Height), true)
+	bin, err := gst.ParseBin(o.how.branch(o.media, o.bitrate, c.Width*c.Height, p.deep), true)
 	if err != nil {
 		return kerr.New(kerr.MediaObjectNotAvailable, "GStreamer cannot encode %s: %v", o.media.Codec, err)
 	}
@@ -163,6 +164,7 @@ func (o *output) renew() {
 func (o *output) close() {
 	o.detach()
 	delete(o.w.outputs, o.stream)
+	o.w.heard()
 }
 
 // forceKey makes the next picture a keyframe.

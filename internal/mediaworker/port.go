@@ -25,6 +25,7 @@ type port struct {
 	width      int
 	height     int
 	seen       uint64
+	deep       bool // encodings may be behind for longer: no picture shall be lost
 }
 
 // newPort offers raw media under a name; kind is audio or video. What encodings

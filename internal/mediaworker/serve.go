@@ -45,6 +45,9 @@ func (w *worker) do(r request) (any, error) {
 			if in := w.inputs[p.Name]; in != nil {
 				w.dropInput(in)
 			}
+			if f, ok := w.job.(forgetter); ok {
+				f.forget(p.Name)
+			}
 			return nil
 		})
 	case wire.MethodOutput:

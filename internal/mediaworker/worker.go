@@ -41,6 +41,8 @@ type worker struct {
 	serial  int
 	nextOwn uint16
 	ticks   []func()
+	// listened are called when an encoding begins or ends.
+	listened []func()
 
 	mu     sync.Mutex
 	posted []func()
@@ -190,6 +192,13 @@ func (w *worker) runPosted() {
 // every calls f on the owner about every 200 ms.
 func (w *worker) every(f func()) { w.ticks = append(w.ticks, f) }
 
+// heard tells the job that an encoding began or ended. Owner.
+func (w *worker) heard() {
+	for _, f := range w.listened {
+		f()
+	}
+}
+
 // stop ends the worker with an exit code; the first call counts.
 func (w *worker) stop(code int) {
 	w.endOnce.Do(func() {
@@ -239,7 +248,7 @@ func (w *worker) forget() {
 			}
 		}
 	}
-	w.pipe, w.job, w.inputs, w.ports, w.outputs, w.ticks, w.posted = nil, nil, nil, nil, nil, nil, nil
+	w.pipe, w.job, w.inputs, w.ports, w.outputs, w.ticks, w.listened, w.posted = nil, nil, nil, nil, nil, nil, nil, nil
 }
 
 // event tells the server what only this kind of job knows.
