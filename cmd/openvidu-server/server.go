@@ -27,6 +27,7 @@ import (
 	"github.com/govidu/govidu/openvidu/recording"
 	"github.com/govidu/govidu/openvidu/rest"
 	"github.com/govidu/govidu/openvidu/signal"
+	"github.com/govidu/govidu/openvidu/studio"
 	"github.com/govidu/govidu/openvidu/web"
 	"github.com/govidu/govidu/recorder"
 )
@@ -57,6 +58,7 @@ type server struct {
 	node       *medianode.Node
 	media      *localMedia
 	manager    *openvidu.Manager
+	studios    *studio.Service
 	recordings *recording.Service // nil when recording is switched off
 	signal     *signal.Handler
 	kms        []medianode.ControlPort // none when the Kurento port is switched off
@@ -75,6 +77,7 @@ func newServer(ctx context.Context, cfg *config.Config, version string, log *slo
 		func() error { return s.openHTTPS(mux) },
 		func() error { return s.startMedia(ctx) },
 		s.startRooms,
+		s.startStudios,
 		func() error { return s.startRecordings(ctx) },
 		func() error { return s.openDoors(mux) },
 		s.openKurento,
@@ -175,6 +178,14 @@ func (s *server) startRooms() error {
 	return nil
 }
 
+// startStudios starts what composes sessions, for recordings and broadcasts.
+func (s *server) startStudios() error {
+	s.studios = studio.New(studio.Options{Rooms: s.manager, Log: s.log, LayoutsDir: s.cfg.RecordingCustomLayout})
+	s.down.Add("studios", func(context.Context) error { return s.studios.Close() })
+	s.manager.SetRecorder(openvidu.Recorders(s.studios))
+	return nil
+}
+
 // startRecordings starts the service and lets it finish, in the background, the
 // recordings of a dead process.
 func (s *server) startRecordings(ctx context.Context) error {
@@ -186,11 +197,13 @@ func (s *server) startRecordings(ctx context.Context) error {
 		Dir: s.cfg.RecordingPath, Rooms: s.manager, Log: s.log, ProcessID: recorder.ProcessID(),
 		PublicURL:       s.cfg.PublicURL(s.port()),
 		AutostopTimeout: time.Duration(s.cfg.RecordingAutostop) * time.Second,
+		Studios:         s.studios, Nodes: s.media,
 	})
 	if err != nil {
 		return err
 	}
-	s.manager.SetRecorder(s.recordings)
+	// Studios come last: what a recording is made of ends after it.
+	s.manager.SetRecorder(openvidu.Recorders(s.recordings, s.studios))
 	s.down.Add("recordings", func(context.Context) error { return s.recordings.Close() })
 	s.log.Info("recordings recovered", "report", fmt.Sprintf("%+v", s.recordings.Recover(ctx)))
 	return nil
@@ -250,6 +263,7 @@ func (s *server) arrangeClosing() {
 	s.down.Add("media client", func(context.Context) error { return s.media.Close() })
 	s.down.Add("signalling sockets", func(context.Context) error { return s.signal.Close() })
 	s.down.Add("rooms", func(context.Context) error { return s.manager.Close() })
+	s.down.Add("studios", func(context.Context) error { return s.studios.Close() })
 	if s.recordings != nil {
 		s.down.Add("recordings", func(context.Context) error { return s.recordings.Close() })
 	}

@@ -74,7 +74,7 @@ type Recording struct {
 	RecordingPublicAccess bool   `var:"OPENVIDU_RECORDING_PUBLIC_ACCESS" help:"Serve recorded files without a password."`
 	RecordingNotification string `var:"OPENVIDU_RECORDING_NOTIFICATION" default:"publisher_moderator" enum:"none,moderator,publisher_moderator,all" help:"Which roles hear that a recording starts or stops: none, moderator, publisher_moderator or all."`
 	RecordingAutostop     int    `name:"recording-autostop-timeout" var:"OPENVIDU_RECORDING_AUTOSTOP_TIMEOUT" default:"120" placeholder:"SECONDS" help:"Stop a recording this long after the last participant left."`
-	RecordingCustomLayout string `var:"OPENVIDU_RECORDING_CUSTOM_LAYOUT" default:"/opt/openvidu/custom-layout" placeholder:"DIR" help:"Folder of custom layouts. Layouts matter to composed recordings, which this version does not make yet."`
+	RecordingCustomLayout string `var:"OPENVIDU_RECORDING_CUSTOM_LAYOUT" default:"/opt/openvidu/custom-layout" placeholder:"DIR" help:"Folder of custom layouts for composed recordings and broadcasts: one folder each, with a layout.json."`
 }
 
 // Sessions is about empty rooms.

@@ -77,9 +77,9 @@ type CapacityError struct {
 // Error gives the text.
 func (e *CapacityError) Error() string { return "Error starting recording: " + e.Text }
 
-// retryAfter is the hint: recordings and broadcasts that end free CPU, and how soon
+// RetryAfter is the hint given with refusals for want of CPU: recordings and broadcasts that end free CPU, and how soon
 // one will nobody knows.
-const retryAfter = 10 * time.Second
+const RetryAfter = 10 * time.Second
 
 var (
 	idForm   = regexp.MustCompile(`^[A-Za-z0-9_~-]{1,160}$`)

@@ -91,7 +91,7 @@ func (s *Service) start(ctx context.Context, a *active, sessionID string) error 
 	}
 	if errors.Is(err, studio.ErrNoCapacity) {
 		s.withdraw(ctx, a)
-		return &CapacityError{startText(err), retryAfter}
+		return &CapacityError{startText(err), RetryAfter}
 	}
 	if err != nil {
 		s.abandon(ctx, a, err)

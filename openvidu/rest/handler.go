@@ -112,6 +112,10 @@ func (h *Handler) routes() {
 	api("GET /recordings/{recordingId}", h.recordings(handle(h, h.getRecording)))
 	api("DELETE /recordings/{recordingId}", h.recordings(handle(h, h.deleteRecording)))
 
+	api("GET /recordings/{recordingId}/layout", h.recordings(handle(h, h.getLayout)))
+	api("PUT /recordings/{recordingId}/layout", h.recordings(handle(h, h.setLayout)))
+	api("POST /recordings/{recordingId}/{action}", h.recordings(h.direct()))
+
 	api("GET /config", handle(h, h.getConfig))
 	for name, value := range h.configValues() {
 		api("GET /config/"+name, plain(value))

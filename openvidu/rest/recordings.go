@@ -128,7 +128,8 @@ func (h *Handler) startRecording(r *http.Request, body object) (recording.Record
 	if text := outOfRange(p); text != "" {
 		return recording.Recording{}, &Error{Status: http.StatusUnprocessableEntity, Text: text}
 	}
-	return h.opts.Recordings.Start(r.Context(), *first.Session, p)
+	rec, err := h.opts.Recordings.Start(r.Context(), *first.Session, p)
+	return rec, capacityError(err)
 }
 
 func (h *Handler) stopRecording(r *http.Request, _ none) (recording.Recording, error) {
