@@ -1,0 +1,99 @@
+package storage
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"gocloud.dev/blob/memblob"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not reached: %s", what)
+		}
+	}
+}
+
+// A recording grows, ends, is verified, served from the bucket and deleted.
+func TestRecordingGoesToTheBucket(t *testing.T) {
+	dir, bucket := t.TempDir(), memblob.OpenBucket(nil)
+	u, err := New(Options{
+		Bucket: bucket, Dir: dir, Log: slog.New(slog.DiscardHandler), Prefix: "site/",
+		ChunkBytes: 1000, ChunkEvery: time.Hour, Scan: 5 * time.Millisecond, MinBackoff: 5 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	write := func(name string, b []byte) {
+		if err := os.WriteFile(filepath.Join(dir, "room", name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exists := func(key string) bool {
+		ok, err := bucket.Exists(context.Background(), "site/room/"+key)
+		return err == nil && ok
+	}
+	if err := os.Mkdir(filepath.Join(dir, "room"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	media := bytes.Repeat([]byte("0123456789"), 250)
+	u.Begin("room")
+	write("a.webm.part", media)
+	until(t, "two chunks", func() bool { return exists(".live/a.webm.000002") })
+	if exists(".live/a.webm.000003") {
+		t.Error("a third chunk before its time")
+	}
+	if err := os.Rename(filepath.Join(dir, "room", "a.webm.part"), filepath.Join(dir, "room", "a.webm")); err != nil {
+		t.Fatal(err)
+	}
+	write(".recording.room", []byte("stopped"))
+	told := make(chan error, 2)
+	u.Finish("room", []string{"a.webm"}, ".recording.room", func(err error) {
+		write(".recording.room", []byte("ready"))
+		told <- err
+	})
+	if err := <-told; err != nil {
+		t.Fatal(err)
+	}
+	until(t, "local copy gone", func() bool {
+		_, err := os.Stat(filepath.Join(dir, "room", "a.webm"))
+		return os.IsNotExist(err)
+	})
+	if exists(".live/a.webm.000001") {
+		t.Error("chunks are left")
+	}
+	if b, err := bucket.ReadAll(t.Context(), "site/room/.recording.room"); err != nil || string(b) != "ready" {
+		t.Errorf("metadata in the bucket: %q, %v", b, err)
+	}
+	o, err := u.Open("room", "a.webm")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	part := make([]byte, 5)
+	if _, err := o.ReadAt(part, 1003); err != nil || string(part) != "34567" {
+		t.Errorf("range %q, %v", part, err)
+	}
+	if _, err := o.Seek(2000, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	if rest, err := io.ReadAll(o); err != nil || !bytes.Equal(rest, media[2000:]) {
+		t.Errorf("rest: %d bytes, %v", len(rest), err)
+	}
+	if err := u.Delete("room"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "bucket empty", func() bool { return !exists("a.webm") && !exists(".recording.room") && !u.Taken("room") })
+}
