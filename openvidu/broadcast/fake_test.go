@@ -88,6 +88,13 @@ type fakeStudios struct {
 	views []*fakeView
 }
 
+func (s *fakeStudios) Resolve(name, custom string) (layout.Spec, error) {
+	if custom == "page" {
+		return layout.Spec{}, &studio.Error{Kind: studio.ErrPage, Text: "needs Chromium"}
+	}
+	return layout.Spec{Layout: name}, nil
+}
+
 func (s *fakeStudios) Open(context.Context, openvidu.RecordingTarget) (Studio, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -196,6 +196,13 @@ func (s *Service) List() []Broadcast {
 	return out
 }
 
+// Resolve turns recordingLayout and customLayout of a request into a layout:
+// ErrLayout, also for a web page, which this server does not broadcast.
+func (s *Service) Resolve(name, custom string) (layout.Spec, error) {
+	l, err := s.opts.Studios.Resolve(name, custom)
+	return l, refusal(err)
+}
+
 // SetLayout changes the layout of a running broadcast: ErrNotFound, ErrLayout,
 // ErrNoCapacity, openvidu.ErrMedia.
 func (s *Service) SetLayout(ctx context.Context, sessionID, name string, l layout.Spec) error {

@@ -273,11 +273,14 @@ func TestEndsWithItsSession(t *testing.T) {
 		end  func(*house)
 		want string
 	}{
-		"closed":     {func(h *house) { h.SessionClosing(t.Context(), "live", openvidu.ReasonSessionClosed) }, "sessionClosedByServer"},
-		"all left":   {func(h *house) { h.SessionClosing(t.Context(), "live", openvidu.ReasonLastParticipantLeft) }, "lastParticipantLeft"},
-		"empty":      {func(h *house) { h.SessionEmpty("live", openvidu.ReasonLastParticipantLeft) }, "lastParticipantLeft"},
-		"server":     {func(h *house) { _ = h.Close() }, "openviduServerStopped"},
-		"media node": {func(h *house) { h.node.Lose(); h.SessionClosing(t.Context(), "live", openvidu.ReasonMediaServerDisconnect) }, "mediaServerDisconnect"},
+		"closed":   {func(h *house) { h.SessionClosing(t.Context(), "live", openvidu.ReasonSessionClosed) }, "sessionClosedByServer"},
+		"all left": {func(h *house) { h.SessionClosing(t.Context(), "live", openvidu.ReasonLastParticipantLeft) }, "lastParticipantLeft"},
+		"empty":    {func(h *house) { h.SessionEmpty("live", openvidu.ReasonLastParticipantLeft) }, "lastParticipantLeft"},
+		"server":   {func(h *house) { _ = h.Close() }, "openviduServerStopped"},
+		"media node": {func(h *house) {
+			h.node.Lose()
+			h.SessionClosing(t.Context(), "live", openvidu.ReasonMediaServerDisconnect)
+		}, "mediaServerDisconnect"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHouse(t)
@@ -285,7 +288,9 @@ func TestEndsWithItsSession(t *testing.T) {
 			h.mustStart("live", hls("b"))
 			h.mustStart("other", rtmp(""))
 			c.end(h)
-			h.eventually("it ends", func() bool { return !slices.ContainsFunc(h.List(), func(b Broadcast) bool { return b.SessionID == "live" }) })
+			h.eventually("it ends", func() bool {
+				return !slices.ContainsFunc(h.List(), func(b Broadcast) bool { return b.SessionID == "live" })
+			})
 			if e := h.rooms.stopped(); e.Reason != c.want {
 				t.Errorf("reason %q, want %q", e.Reason, c.want)
 			}
@@ -353,6 +358,12 @@ func TestLayout(t *testing.T) {
 		if err := h.SetLayout(t.Context(), who[0], who[1], l); !errors.Is(err, ErrNotFound) {
 			t.Errorf("layout of %v: %v", who, err)
 		}
+	}
+	if l, err := h.Resolve(layout.BestFit, ""); err != nil || l.Layout != layout.BestFit {
+		t.Errorf("resolved %+v, %v", l, err)
+	}
+	if _, err := h.Resolve("CUSTOM", "page"); !errors.Is(err, ErrLayout) || err.Error() != "needs Chromium" {
+		t.Errorf("a page: %v", err)
 	}
 	h.studios.views[0].fail = &studio.Error{Kind: studio.ErrLayout, Text: "no such place"}
 	if err := h.SetLayout(t.Context(), "live", "a", l); !errors.Is(err, ErrLayout) || err.Error() != "no such place" {

@@ -25,6 +25,8 @@ var (
 
 // Studios opens the studio of a session. Who opened one closes it.
 type Studios interface {
+	// Resolve turns the properties of a request into a layout (studio.Service.Resolve).
+	Resolve(name, custom string) (layout.Spec, error)
 	Open(ctx context.Context, t openvidu.RecordingTarget) (Studio, error)
 }
 
@@ -49,6 +51,10 @@ type View interface {
 func StudiosOf(s *studio.Service) Studios { return studios{s} }
 
 type studios struct{ service *studio.Service }
+
+func (s studios) Resolve(name, custom string) (layout.Spec, error) {
+	return s.service.Resolve(name, custom)
+}
 
 func (s studios) Open(ctx context.Context, t openvidu.RecordingTarget) (Studio, error) {
 	one, err := s.service.Open(ctx, t)

@@ -31,6 +31,8 @@ type Options struct {
 	// Recordings is the recording service; nil is OPENVIDU_RECORDING=false: its
 	// calls answer 501 and no file is served.
 	Recordings *recording.Service
+	// Broadcasts is the broadcast service; nil answers its calls with 501.
+	Broadcasts Broadcasts
 	// Secret is the password of OPENVIDUAPP. An empty one lets nobody in.
 	Secret secret.Secret
 	Config Config
@@ -115,6 +117,12 @@ func (h *Handler) routes() {
 	api("GET /recordings/{recordingId}/layout", h.recordings(handle(h, h.getLayout)))
 	api("PUT /recordings/{recordingId}/layout", h.recordings(handle(h, h.setLayout)))
 	api("POST /recordings/{recordingId}/{action}", h.recordings(h.direct()))
+
+	api("POST /broadcast/start", h.broadcasts(handle(h, h.startBroadcast)))
+	api("POST /broadcast/stop", h.broadcasts(handle(h, h.stopBroadcast)))
+	api("GET /broadcasts", h.broadcasts(handle(h, h.listBroadcasts)))
+	api("GET /broadcasts/{sessionId}/{name}/layout", h.broadcasts(handle(h, h.getBroadcastLayout)))
+	api("PUT /broadcasts/{sessionId}/{name}/layout", h.broadcasts(handle(h, h.setBroadcastLayout)))
 
 	api("GET /config", handle(h, h.getConfig))
 	for name, value := range h.configValues() {
