@@ -21,6 +21,8 @@ var (
 	enumType  = reflect.TypeFor[Enum]()
 	namedType = reflect.TypeFor[Named]()
 	noneType  = reflect.TypeFor[None]()
+	// rawType is a parameter that its method reads itself: a JSON object.
+	rawType = reflect.TypeFor[json.RawMessage]()
 )
 
 // record is how a struct of parameters or a register value is read.
@@ -84,7 +86,7 @@ func recordOf(t reflect.Type) (*record, error) {
 func fieldOf(name string, t reflect.Type, def string) (*field, error) {
 	f := &field{name: name, typ: t}
 	switch {
-	case t.Implements(objectType):
+	case t.Implements(objectType), t == rawType:
 		return f, nil
 	case t.Kind() == reflect.Pointer:
 		inner, err := fieldOf(name, t.Elem(), def)
@@ -194,6 +196,9 @@ func (f *field) kindName() string {
 	if t.Implements(objectType) {
 		return "string"
 	}
+	if t == rawType {
+		return "object"
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return f.elem.kindName()
@@ -223,6 +228,9 @@ func (f *field) convert(raw any, resolve Resolver, role string) (reflect.Value, 
 		return f.reference(raw, resolve, role)
 	}
 	out := reflect.New(f.typ).Elem()
+	if f.typ == rawType {
+		return out, f.raw(raw, out, role)
+	}
 	switch f.typ.Kind() {
 	case reflect.Pointer:
 		v, err := f.elem.convert(raw, resolve, role)
@@ -295,6 +303,22 @@ func (f *field) convert(raw any, resolve Resolver, role string) (reflect.Value, 
 		return f.reg.decode(m, resolve, "property", false)
 	}
 	return out, nil
+}
+
+// raw writes a JSON object anew for its method; null is none.
+func (f *field) raw(raw any, out reflect.Value, role string) error {
+	if raw == nil {
+		return nil
+	}
+	if _, ok := raw.(map[string]any); !ok {
+		return f.wrong(role)
+	}
+	text, err := json.Marshal(raw)
+	if err != nil {
+		return f.wrong(role)
+	}
+	out.SetBytes(text)
+	return nil
 }
 
 // checkType refuses a register that names another concrete type than ours.

@@ -25,6 +25,10 @@ func (e *MediaElement) EncoderBitrate() (rate, minimum, maximum int) {
 	return int(e.encoder.rate.Load()), int(e.encoder.min.Load()), int(e.encoder.max.Load())
 }
 
+// SetEncoderBitrate is the target in bps of encoders that start later, for
+// elements that know better than the usual 300 kbit/s.
+func (e *MediaElement) SetEncoderBitrate(bps int) { e.encoder.rate.Store(int64(bps)) }
+
 func (e *MediaElement) encoderBitrate() int    { return int(e.encoder.rate.Load()) }
 func (e *MediaElement) minEncoderBitrate() int { return int(e.encoder.min.Load()) }
 func (e *MediaElement) maxEncoderBitrate() int { return int(e.encoder.max.Load()) }

@@ -158,6 +158,9 @@ func (m *Model) typ(t reflect.Type, seen map[reflect.Type]bool) string {
 	if t.Implements(objectType) {
 		return typeName(t)
 	}
+	if t == rawType {
+		return "JsonObject"
+	}
 	switch t.Kind() {
 	case reflect.Pointer:
 		return m.typ(t.Elem(), seen)

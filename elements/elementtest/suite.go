@@ -28,6 +28,8 @@ type Case struct {
 	// Hub is the type of a hub for types that are made in one (parameter hub)
 	// and not in a MediaPipeline; each World has one.
 	Hub string
+	// HubParam is the name of that parameter, when it is not hub.
+	HubParam string
 }
 
 // params are those of the constructor, in w.
@@ -40,13 +42,16 @@ func (c Case) params(w *World) map[string]any {
 		if w.hub == nil {
 			w.hub = w.Create(c.Hub, nil)
 		}
-		p["hub"] = w.hub
+		p[c.parent()] = w.hub
 	}
 	return p
 }
 
 // parent is the parameter that names the object above.
 func (c Case) parent() string {
+	if c.HubParam != "" {
+		return c.HubParam
+	}
 	if c.Hub != "" {
 		return "hub"
 	}

@@ -30,7 +30,7 @@ func types(t testing.TB, s workerstest.Script) ([]elements.Type, *workerstest.Fa
 	return hubs.Types(hubs.Deps{Pool: farm.Pool}), farm
 }
 
-var hubNames = []string{"Composite", "AlphaBlending", "Mixer", "Dispatcher", "DispatcherOneToMany"}
+var hubNames = []string{"Director", "Composite", "AlphaBlending", "Mixer", "Dispatcher", "DispatcherOneToMany"}
 
 func TestHubPortContract(t *testing.T) {
 	for _, hub := range hubNames {
@@ -189,7 +189,7 @@ func TestWithoutWorker(t *testing.T) {
 	for name, d := range map[string]hubs.Deps{"no pool": {}, "no binary": {Pool: pool}} {
 		t.Run(name, func(t *testing.T) {
 			w := elementtest.New(t, hubs.Types(d)...)
-			for _, typ := range []string{"Composite", "AlphaBlending"} {
+			for _, typ := range []string{"Composite", "AlphaBlending", "Director"} {
 				_, err := w.TryCreate(typ, nil)
 				elementtest.Code(t, err, kerr.MediaObjectNotAvailable, "orker")
 			}

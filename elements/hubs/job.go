@@ -2,6 +2,7 @@ package hubs
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,15 @@ type stage struct {
 	job *workers.Job
 	// look draws the present scene; it is called without a lock.
 	look func() scene
+	// send, when set, tells the worker in place of look, at most wait after the
+	// first change.
+	send func()
+	wait time.Duration
+	// event, fail and crash, when set, hear of the worker besides, or in place of
+	// the hub (fail).
+	event func(name string, data json.RawMessage)
+	fail  func(typ string, code int, text string)
+	crash func()
 
 	mu    sync.Mutex // leaf
 	timer *time.Timer
@@ -68,9 +78,15 @@ func (s *stage) open(ctx context.Context, d Deps, h *hub, kind string, params an
 		return err
 	}
 	s.hub, s.look = h, look
+	if s.fail == nil {
+		s.fail = h.fail
+	}
+	if s.wait == 0 {
+		s.wait = settle
+	}
 	job, err := d.Pool.Start(ctx, workers.Spec{
 		Kind: kind, Params: params, Epoch: h.Graph().Epoch(), Cores: cores, Restart: true, Element: h.ID(),
-		Handler: workers.Handler{Error: s.failed, Crashed: s.crashed},
+		Handler: workers.Handler{Event: s.event, Error: s.failed, Crashed: s.crashed},
 	})
 	if err != nil {
 		return err
@@ -81,16 +97,19 @@ func (s *stage) open(ctx context.Context, d Deps, h *hub, kind string, params an
 
 func (s *stage) failed(e wire.ErrorData) {
 	s.hub.Log().Warn("hub's worker failed", "type", e.Type, "err", e.Text)
-	s.hub.fail(e.Type, e.Code, e.Text)
+	s.fail(e.Type, e.Code, e.Text)
 }
 
 func (s *stage) crashed(err error, restarting bool) {
+	if s.crash != nil {
+		s.crash()
+	}
 	text := fmt.Sprintf("The media worker of hub %s ended: %v", s.hub.ID(), err)
 	if restarting {
 		text += "; another one takes over"
 	}
 	s.hub.Log().Error("hub's worker ended", "err", err, "restarting", restarting)
-	s.hub.fail(errorElement, int(kerr.UnexpectedError), text)
+	s.fail(errorElement, int(kerr.UnexpectedError), text)
 }
 
 // changed lets the worker hear of the scene soon. It never blocks and may be
@@ -99,7 +118,7 @@ func (s *stage) changed() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.shut && s.timer == nil {
-		s.timer = time.AfterFunc(settle, s.tell)
+		s.timer = time.AfterFunc(s.wait, s.tell)
 	}
 }
 
@@ -108,7 +127,11 @@ func (s *stage) tell() {
 	shut := s.shut
 	s.timer = nil
 	s.mu.Unlock()
-	if !shut {
+	switch {
+	case shut:
+	case s.send != nil:
+		s.send()
+	default:
 		s.job.Set("scene", "scene", s.look())
 	}
 }

@@ -1,6 +1,8 @@
 // Package hubs is the family of types that join several streams: Composite,
 // AlphaBlending, Mixer, Dispatcher and DispatcherOneToMany, and the HubPort by
-// which media enters and leaves them (kurento-elements §8).
+// which media enters and leaves them (kurento-elements §8). Director and its
+// Views are ours: several layouts, which may change while they run, of what is
+// decoded once.
 //
 // Dispatchers, and the Mixer as long as no port hears more than one other,
 // forward packets and need no media worker. Pictures and samples are mixed in a
@@ -26,6 +28,10 @@ import (
 type Deps struct {
 	// Pool runs the workers; nil answers 40108 where one is needed.
 	Pool *workers.Pool
+	// Images opens the images of layouts; nil opens none.
+	Images Opener
+	// Layouts is the folder below which layouts may name images; empty is none.
+	Layouts string
 }
 
 // Types are the types of this family.
@@ -80,6 +86,29 @@ func Types(d Deps) []elements.Type {
 			Members: []elements.Member{
 				elements.Method("setSource", (*DispatcherOneToMany).SetSource),
 				elements.Method("removeSource", (*DispatcherOneToMany).RemoveSource),
+			},
+		},
+		{
+			Name: "Director", Extends: "Hub", Module: "govidu",
+			Doc: "Decodes what enters its ports once and shows it in any number of views; its ports send nothing.",
+			New: elements.New(newDirector(d)),
+			Members: []elements.Member{
+				elements.Method("describePort", (*Director).DescribePort),
+				elements.Method("getViews", (*Director).GetViews),
+			},
+		},
+		{
+			Name: "View", Extends: "MediaElement", Module: "govidu",
+			Doc: "One composed picture and one mix of what enters a Director, with a layout of its own that may change at any time; it closes with its Director.",
+			New: elements.New(newView),
+			Members: []elements.Member{
+				elements.Property("width", (*View).getWidth, nil),
+				elements.Property("height", (*View).getHeight, nil),
+				elements.Property("framerate", (*View).getFramerate, nil),
+				elements.Method("setLayout", (*View).SetLayout),
+				elements.Method("getLayout", (*View).GetLayout),
+				elements.Method("getTiles", (*View).GetTiles),
+				elements.Method("setSpeaker", (*View).SetSpeaker),
 			},
 		},
 	}

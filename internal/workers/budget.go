@@ -23,7 +23,9 @@ const (
 // meter is what one job uses. Guarded by Pool.mu.
 type meter struct {
 	estimate float64
-	since    time.Time // of the present process's start
+	told     float64   // by Spec.Cores or Expect
+	raised   bool      // by Expect, above Spec.Cores
+	since    time.Time // of the present process's start, or of the latest raise
 	cores    float64   // measured, a running mean; below 0 unknown
 	cpu      time.Duration
 	at       time.Time
@@ -70,7 +72,7 @@ func (p *Pool) admit(s *Spec) error {
 	used, n, all := p.used()
 	if n > 0 && used+s.Cores > p.c.Cores || len(p.jobs) > n && all+s.Cores > ending*p.c.Cores {
 		return kerr.New(kerr.NotEnoughResources,
-			"Not enough processor time for another %s: it needs about %.2f cores, %d jobs use %.2f of %.2f", s.Kind, s.Cores, len(p.jobs), all, p.c.Cores)
+			"Not enough processor time for another %s: it needs about %.2f cores, %d jobs use %.2f of %.2f; %s", s.Kind, s.Cores, len(p.jobs), all, p.c.Cores, retryHint)
 	}
 	return nil
 }
@@ -125,3 +127,34 @@ func parseStat(b []byte) (time.Duration, error) {
 	}
 	return time.Duration(ticks) * cpuTick, nil
 }
+
+// Expect tells how much processor time the whole job is expected to take from
+// now on, in cores, after it was given more or less to do. What it takes already
+// is measured, so only the difference is weighed: kerr.NotEnoughResources when
+// that does not fit, and the job stays as it was. Less always fits, and so does
+// the first raise of the only job (see admit).
+func (j *Job) Expect(cores float64) error {
+	p := j.pool
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m := &j.meter
+	more := cores - m.told
+	now := time.Now()
+	if more <= 0 {
+		m.told, m.estimate = cores, max(m.estimate+more, 0)
+		m.raised = m.raised && cores > j.spec.Cores
+		return nil
+	}
+	used, n, all := p.used()
+	if (n > 1 || m.raised) && (used+more > p.c.Cores || all+more > ending*p.c.Cores) {
+		return kerr.New(kerr.NotEnoughResources, "Not enough processor time for more in this %s: it needs about %.2f cores more, %d jobs use %.2f of %.2f; %s",
+			j.spec.Kind, more, len(p.jobs), all, p.c.Cores, retryHint)
+	}
+	m.estimate = m.charge(now, p.settle) + more
+	m.told, m.since, m.raised = cores, now, true
+	return nil
+}
+
+// retryHint ends the refusals for want of processor time: after settle, what
+// jobs really use is known, and often it is less than was thought.
+const retryHint = "try again in 5 s, or with fewer or smaller pictures"

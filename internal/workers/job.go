@@ -94,7 +94,7 @@ func newJob(p *Pool, s Spec) (*Job, error) {
 	if s.Cores <= 0 {
 		s.Cores = defaultCores
 	}
-	j.meter = meter{estimate: s.Cores, cores: -1}
+	j.meter = meter{estimate: s.Cores, told: s.Cores, cores: -1}
 	j.spec.Cores = s.Cores
 	j.ctx, j.cancel = context.WithCancel(context.Background())
 	return j, nil

@@ -92,6 +92,9 @@ func (j *Job) Unbind(name string) {
 	defer j.mu.Unlock()
 	if p := j.ports[name]; p != nil {
 		p.out = nil
+		if !p.flowing {
+			delete(j.ports, name)
+		}
 	}
 }
 
@@ -101,11 +104,16 @@ const maxPorts = 256
 // flow notes whether media flows on a port.
 func (j *Job) flow(d wire.FlowData) {
 	j.mu.Lock()
-	if j.ports[d.Port] == nil && len(j.ports) >= maxPorts {
+	p := j.ports[d.Port]
+	switch {
+	case p == nil && (!d.Flowing || len(j.ports) >= maxPorts):
 		j.mu.Unlock()
 		return
+	case p != nil && p.out == nil && !d.Flowing:
+		delete(j.ports, d.Port) // views come and go, and their ports with them
+	default:
+		j.port(d.Port).flowing = d.Flowing
 	}
-	j.port(d.Port).flowing = d.Flowing
 	j.mu.Unlock()
 	j.wakeTick()
 }

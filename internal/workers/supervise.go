@@ -160,8 +160,11 @@ func (j *Job) detach(l *live) {
 	for _, in := range j.inputs {
 		in.detach(l)
 	}
-	for _, p := range j.ports {
+	for name, p := range j.ports {
 		p.flowing = false
+		if p.out == nil {
+			delete(j.ports, name)
+		}
 	}
 }
 

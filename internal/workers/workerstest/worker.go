@@ -49,6 +49,7 @@ type Worker struct {
 	own      uint16
 	partial  map[uint16]*partial
 	flowed   bool
+	seen     map[string]bool // inputs of a director that brought a picture
 }
 
 type partial struct {
@@ -61,7 +62,7 @@ func newWorker(s Script, media, control *os.File, note func(*Worker, bool)) (*Wo
 	defer control.Close()
 	w := &Worker{
 		script: s, note: note, dead: make(chan struct{}), inputs: map[uint16]wire.StreamParams{}, outputs: map[uint16]wire.OutputParams{},
-		key: map[uint16]bool{}, number: map[uint16]uint32{}, flows: map[string]string{}, partial: map[uint16]*partial{}, own: wire.FirstOwnStream,
+		key: map[uint16]bool{}, number: map[uint16]uint32{}, flows: map[string]string{}, partial: map[uint16]*partial{}, seen: map[string]bool{}, own: wire.FirstOwnStream,
 	}
 	for _, x := range []struct {
 		f *os.File
@@ -433,6 +434,7 @@ func (w *Worker) handle(m wire.Message, files []*os.File) (any, error) {
 		w.mu.Unlock()
 	case wire.MethodCall:
 		p := parse[wire.CallParams](m)
+		w.direct(p)
 		if s.Call != nil {
 			return s.Call(w, p.Method, p.Params, files)
 		}
@@ -509,6 +511,7 @@ func (w *Worker) readMedia() {
 			continue
 		}
 		w.flowAll()
+		w.see(in, f)
 		if w.script.Frame != nil {
 			w.script.Frame(w, f)
 		}
