@@ -55,6 +55,7 @@ func kinds() map[string]kind {
 		"filter":    {make: newFilter, head: filterHead},
 		"mixer":     {make: newComposite},
 		"player":    {make: newPlayer},
+		"still":     {make: newStill},
 	}
 }
 
