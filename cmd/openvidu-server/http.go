@@ -28,7 +28,7 @@ func (s *server) certificate() (*tls.Config, error) {
 }
 
 // gate stands before every handler: a stopping or overloaded server makes no new
-// sessions, tokens of the page, or recordings.
+// sessions, tokens of the page, recordings or broadcasts.
 func (s *server) gate(next http.Handler) http.Handler {
 	strict := s.cfg.CertificateType == "owncert" && !s.cfg.ForcePlainHTTP
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -48,7 +48,7 @@ func (s *server) gate(next http.Handler) http.Handler {
 	})
 }
 
-// startsSomething says whether a request would make a session or a recording.
+// startsSomething says whether a request would make a session, a recording or a broadcast.
 func startsSomething(r *http.Request) bool {
 	if r.Method != http.MethodPost {
 		return false
@@ -58,7 +58,7 @@ func startsSomething(r *http.Request) bool {
 		p = rest
 	}
 	switch p {
-	case "/api/sessions", "/api/recordings/start", "/demo/token", "/demo/recording/start":
+	case "/api/sessions", "/api/recordings/start", "/api/broadcast/start", "/demo/token", "/demo/recording/start":
 		return true
 	}
 	return false

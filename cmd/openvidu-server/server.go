@@ -23,6 +23,7 @@ import (
 	"github.com/govidu/govidu/internal/process"
 	"github.com/govidu/govidu/internal/serve"
 	"github.com/govidu/govidu/openvidu"
+	"github.com/govidu/govidu/openvidu/broadcast"
 	"github.com/govidu/govidu/openvidu/events"
 	"github.com/govidu/govidu/openvidu/recording"
 	"github.com/govidu/govidu/openvidu/rest"
@@ -60,6 +61,7 @@ type server struct {
 	manager    *openvidu.Manager
 	studios    *studio.Service
 	recordings *recording.Service // nil when recording is switched off
+	broadcasts *broadcast.Service
 	signal     *signal.Handler
 	kms        []medianode.ControlPort // none when the Kurento port is switched off
 	pprof      *obs.Pprof              // nil unless asked for
@@ -79,6 +81,7 @@ func newServer(ctx context.Context, cfg *config.Config, version string, log *slo
 		s.startRooms,
 		s.startStudios,
 		func() error { return s.startRecordings(ctx) },
+		s.startBroadcasts,
 		func() error { return s.openDoors(mux) },
 		s.openKurento,
 		s.openPprof,
@@ -202,7 +205,6 @@ func (s *server) startRecordings(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	// Studios come last: what a recording is made of ends after it.
 	s.manager.SetRecorder(openvidu.Recorders(s.recordings, s.studios))
 	s.down.Add("recordings", func(context.Context) error { return s.recordings.Close() })
 	s.log.Info("recordings recovered", "report", fmt.Sprintf("%+v", s.recordings.Recover(ctx)))
@@ -220,7 +222,7 @@ func (s *server) openDoors(mux *http.ServeMux) error {
 	s.down.Add("signalling sockets", func(context.Context) error { return s.signal.Close() })
 	mux.Handle("GET /openvidu", s.signal)
 	rest.New(rest.Options{
-		Manager: s.manager, Recordings: s.recordings, Secret: s.cfg.Secret, Config: s.restConfig(),
+		Manager: s.manager, Recordings: s.recordings, Broadcasts: s.broadcasts, Secret: s.cfg.Secret, Config: s.restConfig(),
 		PublicRecordings: s.cfg.RecordingPublicAccess, AllowedOrigins: s.cfg.AllowedOrigins, TrustedProxies: proxies,
 		DeprecatedAPI: s.cfg.SupportDeprecatedAPI, Log: s.log,
 	}).Register(mux)
@@ -264,6 +266,7 @@ func (s *server) arrangeClosing() {
 	s.down.Add("signalling sockets", func(context.Context) error { return s.signal.Close() })
 	s.down.Add("rooms", func(context.Context) error { return s.manager.Close() })
 	s.down.Add("studios", func(context.Context) error { return s.studios.Close() })
+	s.down.Add("broadcasts", func(context.Context) error { return s.broadcasts.Close() })
 	if s.recordings != nil {
 		s.down.Add("recordings", func(context.Context) error { return s.recordings.Close() })
 	}

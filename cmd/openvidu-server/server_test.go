@@ -106,7 +106,7 @@ func TestServerServesAndEnds(t *testing.T) {
 		holds  string
 	}{
 		{"/health", 200, "UP"}, {"/", 200, "Govidu"}, {"/metrics", 200, "govidu_build_info"},
-		{"/openvidu/api/config", 200, `"VERSION":"2.32.2"`}, {"/config", 200, "OPENVIDU_RECORDING_PATH"}, {"/demo/config", 200, `"recording":true`},
+		{"/openvidu/api/config", 200, `"VERSION":"2.32.2"`}, {"/config", 200, "OPENVIDU_RECORDING_PATH"}, {"/openvidu/api/broadcasts", 200, `{"count":0,"items":[]}`}, {"/demo/config", 200, `"recording":true`},
 		{"/nothing", 404, ""},
 	} {
 		if status, body := r.call("GET", c.path, ""); status != c.status || !strings.Contains(body, c.holds) {
@@ -134,7 +134,7 @@ func TestServerServesAndEnds(t *testing.T) {
 // TestClosingOrder holds the list of docs/closures.md.
 func TestClosingOrder(t *testing.T) {
 	r := begin(t)
-	want := []string{"https port", "kurento port", "recordings", "studios", "rooms", "signalling sockets", "media client", "media node"}
+	want := []string{"https port", "kurento port", "recordings", "broadcasts", "studios", "rooms", "signalling sockets", "media client", "media node"}
 	if got := r.s.down.Names(); !slices.Equal(got, want) {
 		t.Errorf("closing order is %v, want %v", got, want)
 	}
@@ -155,7 +155,7 @@ func TestDrain(t *testing.T) {
 			t.Errorf("GET %s while draining: %d, want %d", path, status, want)
 		}
 	}
-	for _, path := range []string{"/openvidu/api/sessions", "/api/sessions", "/openvidu//api/./sessions", "/openvidu/api/recordings/start", "/demo/token", "/demo/recording/start"} {
+	for _, path := range []string{"/openvidu/api/sessions", "/api/sessions", "/openvidu//api/./sessions", "/openvidu/api/recordings/start", "/openvidu/api/broadcast/start", "/demo/token", "/demo/recording/start"} {
 		if status, body := r.call("POST", path, "{}"); status != 503 && status != 403 {
 			t.Errorf("POST %s while draining: %d %s, want 503", path, status, body)
 		}
