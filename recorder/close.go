@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"syscall"
+
+	"github.com/govidu/govidu/internal/proof"
 )
 
 // Close finishes the file: index, fsync, name, sidecar. It gives the manifest,
@@ -36,7 +38,10 @@ func (f *File) Close() (Manifest, error) {
 func (f *File) finish(mux summingMuxer, failed error) (Manifest, error) {
 	paused := f.cut
 	m := f.manifest
+	notes := f.proof.notes
 	if mux == nil {
+		defer f.proof.forget()
+		defer f.proof.close(&m)
 		m.Status, m.Reason = Failed, ErrEmpty.Error()
 		if failed != nil {
 			m.Reason = failed.Error()
@@ -46,7 +51,9 @@ func (f *File) finish(mux summingMuxer, failed error) (Manifest, error) {
 	}
 	closeErr := mux.Close()
 	err := errors.Join(failed, closeErr)
+	logErr := f.proof.step(notes, true)
 	if errors.Is(closeErr, ErrEmpty) {
+		defer f.proof.close(&m)
 		m.Status, m.Reason = Failed, reason(err)
 		return m, errors.Join(err, saveManifest(f.root, f.name, m))
 	}
@@ -55,6 +62,18 @@ func (f *File) finish(mux summingMuxer, failed error) (Manifest, error) {
 		status, m.Reason = Failed, reason(err)
 	}
 	m.fill(mux.summary(), paused)
+	if status == Failed {
+		cause := ""
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EIO) {
+			cause = proof.CauseDisk
+		}
+		f.proof.missing(&m, mux.summary(), nil, cause)
+	}
+	// Before the sidecar says that all is done: who waits for that reads the log.
+	if logErr = errors.Join(logErr, f.proof.close(&m)); logErr != nil {
+		f.log.Warn("log of a recording is not whole", "err", logErr)
+	}
+	defer f.proof.forget()
 	result, publishErr := publish(f.root, f.name, f.disk, m, status)
 	return result, errors.Join(err, publishErr)
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/govidu/govidu/internal/proof"
 	"github.com/govidu/govidu/pipeline"
 )
 
@@ -63,6 +64,7 @@ type File struct {
 
 	mu        sync.Mutex // leaf: held while writing
 	mux       summingMuxer
+	proof     *prover
 	manifest  Manifest
 	tracks    map[pipeline.Kind]*fileTrack
 	pending   []*pipeline.Packet
@@ -171,6 +173,11 @@ func (f *File) open() error {
 		f.root.Remove(part)
 		return err
 	}
+	if f.proof, err = newProver(f.root, f.name, disk, f.manifest); err != nil {
+		disk.Close()
+		f.root.Remove(part)
+		return err
+	}
 	return nil
 }
 
@@ -194,6 +201,11 @@ func (f *File) setAside() error {
 	}
 	for i := 1; i < 1000; i++ {
 		if old := fmt.Sprintf("%s.%d", part, i); !exists(f.root, old) {
+			if log := logName(f.name); exists(f.root, log) {
+				if err := f.root.Rename(log, fmt.Sprintf("%s.%d", log, i)); err != nil {
+					return err
+				}
+			}
 			return f.root.Rename(part, old)
 		}
 	}
@@ -240,25 +252,35 @@ func (f *File) hasPending(k pipeline.Kind) bool {
 	return slices.ContainsFunc(f.pending, func(p *pipeline.Packet) bool { return p.Format.Kind == k })
 }
 
-// complete tells whether every expected track has begun.
+// complete tells whether every expected track has begun, and what was sampled
+// together is known.
 func (f *File) complete() bool {
 	for _, k := range f.o.Expect {
 		if !f.hasPending(k) {
 			return false
 		}
 	}
-	return true
+	return len(f.o.Expect) < 2 || !slices.ContainsFunc(f.pending, func(p *pipeline.Packet) bool { return !p.Fix.Known() })
 }
 
 // start settles the time zero at the earliest unit and writes what waited.
 func (f *File) start() error {
 	pending := f.pending
 	f.pending, f.pendingN, f.started = nil, 0, true
+	for i, p := range pending {
+		if by := p.Fix.By(); by != 0 {
+			q := *p
+			q.PTS += by
+			pending[i] = &q
+		}
+	}
 	slices.SortStableFunc(pending, func(a, b *pipeline.Packet) int { return int(a.PTS - b.PTS) })
 	f.zero = pending[0].PTS
 	begin := f.o.Epoch.Add(f.zero)
 	f.manifest.StartTime = begin.UnixMilli()
 	f.manifest.EndTime = f.manifest.StartTime
+	f.manifest.Clock = &proof.Clock{ZeroUs: begin.UnixMicro(), PtsUs: f.zero.Microseconds()}
+	f.proof.note(proof.TypeClock, f.manifest.Clock)
 	if err := saveManifest(f.root, f.name, f.manifest); err != nil {
 		return err
 	}
@@ -350,10 +372,17 @@ func (f *File) write(p *pipeline.Packet) error {
 		t.first = at
 	}
 	if p.Gap && t.units > 0 && at > t.end {
-		f.manifest.addGap(p.Format.Kind, t.end, at)
+		f.manifest.addGap(p.Format.Kind, t.end, at, "")
+		f.proof.note(proof.TypeGap, ManifestGap{Kind: p.Format.Kind.String(), FromMs: t.end.Milliseconds(), ToMs: at.Milliseconds()})
 	}
+	f.proof.hear(p.Format.Kind, at+t.step)
 	u := *p
 	u.PTS = at
+	if t.units > 0 {
+		if err := t.fill(f.mux, &u); err != nil {
+			return err
+		}
+	}
 	if err := f.mux.Write(t.index, &u); err != nil {
 		return err
 	}
@@ -375,6 +404,9 @@ func (f *File) write(p *pipeline.Packet) error {
 func (f *File) Pause() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if !f.paused {
+		f.proof.note(proof.TypeEvent, eventNote{"paused", f.end.Milliseconds()})
+	}
 	f.paused = true
 	if !f.started && len(f.pending) > 0 {
 		f.fail(f.start())
@@ -389,6 +421,7 @@ func (f *File) Resume() {
 		return
 	}
 	f.paused = false
+	f.proof.note(proof.TypeEvent, eventNote{"resumed", f.end.Milliseconds()})
 	if f.started {
 		f.resuming, f.resumeAt = true, time.Now()
 		for k, t := range f.tracks {
@@ -437,7 +470,12 @@ func (f *File) flushLoop() {
 				f.dirty = false
 				f.fail(f.mux.Flush())
 			}
+			notes := f.proof.notes
+			f.proof.notes = nil
 			f.mu.Unlock()
+			if err := f.proof.step(notes, false); err != nil {
+				f.log.Warn("log of a recording cannot be written", "err", err)
+			}
 		}
 	}
 }
@@ -455,6 +493,7 @@ func (f *File) syncLoop() {
 			return
 		case now := <-tick.C:
 			err := dataSync(f.disk)
+			_ = dataSync(f.proof.file) // a log that is behind tells less, and costs nothing
 			if err == nil && now.Sub(saved) >= manifestEvery-syncEvery/2 {
 				saved = now
 				err = saveManifest(f.root, f.name, f.Progress())

@@ -107,8 +107,8 @@ func TestFile(t *testing.T) {
 	near(t, "duration", p.Duration(t).Milliseconds(), 3000, 50)
 	codectest.MustPlay(t, path)
 	left, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
-	if err != nil || len(left) != 2 {
-		t.Errorf("files left: %v, want the media and its sidecar", left)
+	if err != nil || len(left) != 3 {
+		t.Errorf("files left: %v, want the media, its sidecar and its log", left)
 	}
 }
 

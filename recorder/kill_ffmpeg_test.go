@@ -190,5 +190,7 @@ func kill9(t *testing.T, self string, c muxtest.Case, units []*pipeline.Packet, 
 		t.Errorf("killed at %d ms: %d ms can be played, want at most 2000 less", last, got)
 	}
 	near(t, "manifest's duration", m.DurationMs, got, 50)
+	crashGaps(t, m, last)
+	segmentsIn(t, dir, name)
 	codectest.MustPlay(t, path)
 }

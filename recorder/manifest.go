@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/govidu/govidu/internal/codec"
+	"github.com/govidu/govidu/internal/proof"
 	"github.com/govidu/govidu/pipeline"
 )
 
@@ -55,6 +56,10 @@ type Manifest struct {
 	Gaps       []ManifestGap   `json:"gaps"`
 	// GapsLeftOut counts gaps beyond MaxGaps that are not listed.
 	GapsLeftOut int `json:"gapsLeftOut,omitempty"`
+	// Clock ties the file's zero to the wall clock, to the µs; nil before media came.
+	Clock *proof.Clock `json:"clock,omitempty"`
+	// LogHead is the hash of the last line of the file's log, once it is final.
+	LogHead string `json:"logHead,omitempty"`
 }
 
 // ManifestTrack sums up a track. Times are in ms since the file's zero and are
@@ -69,12 +74,15 @@ type ManifestTrack struct {
 	Height     int        `json:"height"`
 }
 
-// ManifestGap is a stretch of which media was lost before it reached the file,
-// in ms since the file's zero.
+// ManifestGap is a stretch of which media is not in the file, in ms since the
+// file's zero.
 type ManifestGap struct {
 	Kind   string `json:"kind"`
 	FromMs int64  `json:"fromMs"`
 	ToMs   int64  `json:"toMs"`
+	// Cause is empty for what did not reach the server; proof.CauseCrash or
+	// proof.CauseDisk for what it had heard and could not keep.
+	Cause string `json:"cause,omitempty"`
 }
 
 // MaxGaps is how many gaps a manifest lists.
@@ -239,8 +247,8 @@ func (m *Manifest) fill(s Summary, paused time.Duration) {
 }
 
 // addGap notes a gap.
-func (m *Manifest) addGap(kind pipeline.Kind, from, to time.Duration) {
-	g := ManifestGap{Kind: kind.String(), FromMs: from.Milliseconds(), ToMs: to.Milliseconds()}
+func (m *Manifest) addGap(kind pipeline.Kind, from, to time.Duration, cause string) {
+	g := ManifestGap{Kind: kind.String(), FromMs: from.Milliseconds(), ToMs: to.Milliseconds(), Cause: cause}
 	if len(m.Gaps) >= MaxGaps {
 		m.GapsLeftOut++
 		return

@@ -264,10 +264,14 @@ func recoverFile(root *os.Root, name string, m Manifest) (Manifest, error) {
 		return m, err
 	}
 	m.fill(s, paused)
+	if err := proveRecovered(root, name, disk, &m, s); err != nil {
+		m.Reason = "its log cannot be finished: " + reason(err) // the file itself is well
+	}
 	return settle(root, name, disk, m, Recovered, published)
 }
 
 func settle(root *os.Root, name string, disk *os.File, m Manifest, status Status, published bool) (Manifest, error) {
+	defer root.Remove(heardName(name))
 	if !published {
 		return publish(root, name, disk, m, status)
 	}
