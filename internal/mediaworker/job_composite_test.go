@@ -76,7 +76,7 @@ type stageRig struct {
 	got     map[uint16][]coded
 }
 
-func startStage(t *testing.T, kind string, cv canvas) *stageRig {
+func startStage(t *testing.T, kind string, cv any) *stageRig {
 	s := &stageRig{rig: startJob(t, kind, cv), over: make(chan struct{}), stops: map[uint16]chan struct{}{}, ended: map[uint16]chan struct{}{}, got: map[uint16][]coded{}}
 	s.playing.Go(func() {
 		for {
