@@ -1,6 +1,7 @@
 package recording
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,15 +33,18 @@ type fakeNode struct {
 	made      []*fakeRecorder
 	calls     []string
 	lost      chan struct{}
-	refuse    map[string]error // by "Create" or operation
-	silent    bool             // recorders never report Recording
-	medialess bool             // recorders never write a byte
-	dead      bool             // the process is killed: nothing changes any more
+	refuse    map[string]error     // by "Create" or operation
+	silent    bool                 // recorders never report Recording
+	medialess bool                 // recorders never write a byte
+	dead      bool                 // the process is killed: nothing changes any more
+	tracks    []track              // of composed files; nil: VP8 of every file
+	others    map[client.ID]string // objects that are no recorders: their types
+	creates   []string             // "Type params" of them
 	wg        sync.WaitGroup
 }
 
 func newNode() *fakeNode {
-	return &fakeNode{objects: map[client.ID]*fakeRecorder{}, lost: make(chan struct{}), refuse: map[string]error{}}
+	return &fakeNode{objects: map[client.ID]*fakeRecorder{}, lost: make(chan struct{}), refuse: map[string]error{}, others: map[client.ID]string{}}
 }
 
 type fakeRecorder struct {
@@ -50,6 +54,7 @@ type fakeRecorder struct {
 	links   []string
 	subs    map[string]func(json.RawMessage)
 	start   int64
+	tracks  []track
 	running bool
 	done    bool
 }
@@ -60,13 +65,20 @@ var media = []byte(strings.Repeat("one coded frame ", 64))
 func (n *fakeNode) Create(_ context.Context, typ string, params any) (client.ID, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if err := n.refuse["Create"]; err != nil {
+	if err := cmp.Or(n.refuse["Create"], n.refuse["Create "+typ]); err != nil {
 		return "", err
 	}
-	if typ != "RecorderEndpoint" {
+	b, _ := json.Marshal(params)
+	switch typ {
+	case "RecorderEndpoint":
+	case "MediaPipeline", "Director", "HubPort", "View", "Snapshot":
+		id := client.ID(fmt.Sprintf("%s%d", typ, len(n.creates)))
+		n.others[id] = typ
+		n.creates = append(n.creates, typ+" "+string(b))
+		return id, nil
+	default:
 		return "", kerr.MediaObjectTypeNotFound
 	}
-	b, _ := json.Marshal(params)
 	var p struct{ MediaPipeline, URI, MediaProfile string }
 	if err := json.Unmarshal(b, &p); err != nil || p.MediaPipeline == "" {
 		return "", kerr.MarshallError
@@ -81,7 +93,7 @@ func (n *fakeNode) Create(_ context.Context, typ string, params any) (client.ID,
 	return r.id, nil
 }
 
-func (n *fakeNode) Invoke(_ context.Context, obj client.ID, op string, params, _ any) error {
+func (n *fakeNode) Invoke(_ context.Context, obj client.ID, op string, params, result any) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.calls = append(n.calls, op)
@@ -91,18 +103,25 @@ func (n *fakeNode) Invoke(_ context.Context, obj client.ID, op string, params, _
 	if op == "connect" {
 		b, _ := json.Marshal(params)
 		var p struct{ Sink, MediaType string }
-		if err := json.Unmarshal(b, &p); err != nil || n.objects[client.ID(p.Sink)] == nil {
+		if err := json.Unmarshal(b, &p); err == nil && n.others[client.ID(p.Sink)] == "HubPort" {
+			return nil
+		} else if err != nil || n.objects[client.ID(p.Sink)] == nil {
 			return kerr.MediaObjectNotFound
 		}
 		r := n.objects[client.ID(p.Sink)]
 		r.links = append(r.links, string(obj)+"/"+p.MediaType)
 		return nil
 	}
+	if typ := n.others[obj]; typ != "" {
+		return n.other(typ, op, result)
+	}
 	r := n.objects[obj]
 	if r == nil {
 		return kerr.MediaObjectNotFound
 	}
 	switch op {
+	case "pause":
+		r.running = false
 	case "record":
 		n.record(r)
 	case "stopAndWait":
@@ -113,8 +132,36 @@ func (n *fakeNode) Invoke(_ context.Context, obj client.ID, op string, params, _
 	return nil
 }
 
+// other answers an operation of an object that composes.
+func (n *fakeNode) other(typ, op string, result any) error {
+	switch typ + " " + op {
+	case "Director describePort", "View setLayout":
+	case "View getTiles":
+		return json.Unmarshal([]byte(`[{"streamId":"s","width":640,"height":360}]`), result)
+	case "Snapshot take":
+		last := n.creates[len(n.creates)-1]
+		var p struct{ Target string }
+		must(json.Unmarshal([]byte(strings.TrimPrefix(last, "Snapshot ")), &p))
+		must(os.WriteFile(strings.TrimPrefix(p.Target, "file://"), []byte("jpeg"), 0o600))
+	default:
+		return kerr.MediaObjectMethodNotFound
+	}
+	return nil
+}
+
+// left are the types of what composes and was not released.
+func (n *fakeNode) left() []string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return slices.Sorted(maps.Values(n.others))
+}
+
 func (n *fakeNode) record(r *fakeRecorder) {
-	r.running, r.start = true, time.Now().UnixMilli()
+	r.running = true
+	if r.start != 0 { // goes on after a pause
+		return
+	}
+	r.start = time.Now().UnixMilli()
 	if !n.medialess && !n.dead {
 		r.sidecar("recording", 0)
 		must(os.WriteFile(r.path+partSuffix, media, 0o600))
@@ -125,7 +172,7 @@ func (n *fakeNode) record(r *fakeRecorder) {
 }
 
 func (n *fakeNode) finish(r *fakeRecorder) {
-	if !r.running || r.done || n.dead {
+	if r.start == 0 || r.done || n.dead {
 		return
 	}
 	r.done = true
@@ -133,12 +180,16 @@ func (n *fakeNode) finish(r *fakeRecorder) {
 		return
 	}
 	must(os.Rename(r.path+partSuffix, r.path))
+	r.tracks = n.tracks
 	r.sidecar("final", time.Now().UnixMilli()-r.start)
 }
 
 func (r *fakeRecorder) sidecar(status string, durationMs int64) {
 	c := sidecar{Schema: 1, File: filepath.Base(r.path), Status: status, StartTime: r.start, EndTime: r.start + durationMs, DurationMs: durationMs,
 		Tracks: []track{{Kind: "VIDEO", Codec: "VP8", Units: 30}}, Gaps: []gap{{Kind: "VIDEO", FromMs: 10, ToMs: 20}}}
+	if r.tracks != nil {
+		c.Tracks = r.tracks
+	}
 	if status == "final" {
 		sum := sha256.Sum256(media)
 		c.SHA256, c.Size = hex.EncodeToString(sum[:]), int64(len(media))
@@ -174,6 +225,11 @@ func (n *fakeNode) Release(_ context.Context, obj client.ID) error {
 		n.finish(r)
 		delete(n.objects, obj)
 	}
+	gone := n.others[obj]
+	delete(n.others, obj)
+	maps.DeleteFunc(n.others, func(_ client.ID, typ string) bool { // children
+		return gone == "MediaPipeline" || gone == "Director" && (typ == "HubPort" || typ == "View")
+	})
 	return nil
 }
 
@@ -228,6 +284,7 @@ type fakeRooms struct {
 	events   []statusChanged
 	refuse   error // of SetRecording
 	explode  bool  // SetRecording panics
+	node     *fakeNode
 }
 
 func newRooms(ids ...string) *fakeRooms {
@@ -250,6 +307,10 @@ func (r *fakeRooms) RecordingTarget(_ context.Context, id string) (openvidu.Reco
 	c := *t
 	c.Streams = slices.Clone(t.Streams)
 	return c, nil
+}
+
+func (r *fakeRooms) EnsureMedia(context.Context, string) (client.Client, client.ID, error) {
+	return r.node, "pipe", nil
 }
 
 func (r *fakeRooms) SetRecording(_ context.Context, id string, m openvidu.RecordingMark) error {
@@ -334,6 +395,7 @@ func individual() openvidu.RecordingProperties {
 func newHouse(t *testing.T, change func(*Options), sessions ...string) *house {
 	t.Helper()
 	h := &house{t: t, dir: t.TempDir(), rooms: newRooms(sessions...), node: newNode()}
+	h.rooms.node = h.node
 	h.open(change)
 	t.Cleanup(h.node.wg.Wait)
 	return h
@@ -394,3 +456,6 @@ func (h *house) files(id string) []string {
 }
 
 func keys(m map[string]any) []string { return slices.Sorted(maps.Keys(m)) }
+
+// Place implements openvidu.MediaNodes.
+func (n *fakeNode) Place(context.Context) (client.Client, error) { return n, nil }
