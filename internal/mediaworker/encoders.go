@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/internal/kerr"
@@ -59,6 +60,17 @@ var encoders = map[codec.Name][]encoding{
 	codec.PCMU: {{[]string{"mulawenc", "audiobuffersplit"}, telephone + "mulawenc name=enc", "", 0, 0, 0, 0, false}},
 	codec.PCMA: {{[]string{"alawenc", "audiobuffersplit"}, telephone + "alawenc name=enc", "", 0, 0, 0, 0, false}},
 	codec.AAC:  {{[]string{"avenc_aac"}, "audioconvert ! avenc_aac name=enc bitrate={bitrate} ! audio/mpeg,mpegversion=4,stream-format=raw", "", 1, 16_000, 320_000, 128_000, false}},
+}
+
+// encoderDelay is how much later than what goes in the same sound comes out of a
+// decoder: encoders put samples of their own before it, and count their first
+// frame from the PTS of the first sample all the same. Frames leave with their PTS
+// moved back by it, so that a player that plays what it decodes at the PTS is
+// right, and no container need tell. AAC: one frame of priming; Opus: the
+// lookahead of libopus (its pre-skip, RFC 7845 §4.2).
+var encoderDelay = map[codec.Name]time.Duration{
+	codec.AAC:  1024 * time.Second / 48000,
+	codec.Opus: 312 * time.Second / 48000,
 }
 
 // even brings pictures of odd size to an even one, which some encoders insist on;

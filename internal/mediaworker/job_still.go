@@ -125,11 +125,11 @@ func (s *stillSearch) take(f *os.File, atMs int64) (*wire.StillResult, error) {
 			return p.jpeg()
 		default:
 		}
+		if s.eos && len(s.got) == 0 {
+			return nil, unreadable("it ends before")
+		}
 		if err := s.step(s.end); err != nil {
 			return nil, err
-		}
-		if s.eos {
-			return nil, unreadable("it ends before")
 		}
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/internal/gst"
 	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/internal/workers/wire"
@@ -96,10 +97,10 @@ func (o *output) attach(p *port) error {
 		// The streaming thread must not send events into its own encoder.
 		o.line.again = func() { w.post(o.forceKey) }
 	}
-	l := o.line
+	l, delay := o.line, encoderDelay[codec.Parse(o.media.Codec)]
 	bin.Find("sink").OnSample(func(s gst.Sample) {
 		if s.Running != gst.Never {
-			l.send(s.Data, l.base+s.Running, s.Key)
+			l.send(s.Data, l.base+s.Running-delay, s.Key)
 		}
 	})
 	if err := w.pipe.Add(bin); err != nil {

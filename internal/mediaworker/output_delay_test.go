@@ -1,0 +1,65 @@
+//go:build gst
+
+package mediaworker
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/govidu/govidu/internal/codec"
+	"github.com/govidu/govidu/internal/workers/wire"
+)
+
+// TestSoundKeepsItsTime: what is encoded carries the PTS at which a player must
+// begin to play what it decodes, whatever an encoder puts before.
+func TestSoundKeepsItsTime(t *testing.T) {
+	const first, step = 40, 20 * time.Millisecond // packets before the tone
+	for _, name := range []codec.Name{codec.AAC, codec.Opus, codec.PCMU} {
+		t.Run(string(name), func(t *testing.T) {
+			r := startJob(t, "decode", nil)
+			r.must(wire.MethodInput, wire.StreamParams{Stream: 1, Name: "in", Media: mediaOf(codec.PCMU)})
+			r.must(wire.MethodOutput, wire.OutputParams{Stream: 100, Port: "out", Media: mediaOf(name)})
+			// Silence, then a loud 500 Hz, in mu-law of 8 kHz.
+			var units []unit
+			for i := range 2 * first {
+				b := make([]byte, 160)
+				for k := range b {
+					switch {
+					case i < first:
+						b[k] = 0xff
+					case k/8%2 == 0:
+						b[k] = 0x80 // the loudest
+					}
+				}
+				units = append(units, unit{b, time.Duration(i) * step, true})
+			}
+			start := r.play(1, units, nil)
+			want := start + first*step
+			var frames []coded
+			for len(frames) == 0 || frames[len(frames)-1].pts < want+300*time.Millisecond {
+				frames = append(frames, r.collect(100, 1)...)
+			}
+			samples := decodeSound(t, name, frames)
+			if name == codec.Opus { // the file's header has these taken off, which no recording of ours has
+				samples = append(make([]float64, 312), samples...)
+			}
+			at := -1
+			for i, x := range samples {
+				if math.Abs(x) > 0.2 {
+					at = i
+					break
+				}
+			}
+			if at < 0 {
+				t.Fatalf("no tone in %d samples", len(samples))
+			}
+			heard := frames[0].pts + time.Duration(at)*time.Second/48000
+			if d := heard - want; d > 3*time.Millisecond || d < -3*time.Millisecond {
+				t.Errorf("the tone is heard %v after its time", d)
+			} else {
+				t.Logf("the tone is heard %v after its time", d)
+			}
+		})
+	}
+}
