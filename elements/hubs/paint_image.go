@@ -12,8 +12,6 @@ import (
 	"image/jpeg"
 	"image/png"
 	"io"
-	"net/url"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -102,33 +100,27 @@ func (d Deps) load(ctx context.Context, name string, scale func(image.Image) (*i
 	return &picture{key: fmt.Sprintf("image %x", sum), image: out, width: m.Rect.Dx(), height: m.Rect.Dy()}, nil
 }
 
-// read opens a data:, http(s): or file: URL, or a file below the layouts folder.
+// read gives the bytes behind a data:, http(s): or file: URL.
 func (d Deps) read(ctx context.Context, name string) ([]byte, error) {
-	var r io.ReadCloser
-	var err error
 	switch scheme := fetch.Scheme(name); {
 	case scheme == "data":
 		return dataOf(name)
-	case scheme != "":
-		if d.Images == nil {
-			return nil, errors.New("this server opens no URLs")
-		}
-		r, err = d.Images.Open(ctx, name, maxImageBytes)
-	case d.Layouts == "":
-		return nil, errors.New("this server has no folder of layouts: give an http, https or data URL")
-	case !filepath.IsLocal(filepath.FromSlash(name)):
-		return nil, errors.New("the path leads out of the folder of layouts")
-	default:
-		u := url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(d.Layouts, filepath.FromSlash(name)))}
-		r, err = (&fetch.Policy{FileRoots: []string{d.Layouts}}).Open(ctx, u.String(), maxImageBytes)
+	case scheme == "":
+		return nil, errors.New("it is no data:, http:, https: or file: URL")
+	case d.Images == nil:
+		return nil, errors.New("this server opens no URLs")
 	}
+	r, err := d.Images.Open(ctx, name, maxImageBytes)
 	if err != nil {
 		return nil, fmt.Errorf("it cannot be opened: %w", err)
 	}
 	defer r.Close()
-	raw, err := io.ReadAll(r) // the opener bounds it
+	raw, err := io.ReadAll(io.LimitReader(r, maxImageBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("it cannot be read: %w", err)
+	}
+	if len(raw) > maxImageBytes {
+		return nil, fmt.Errorf("it is larger than %d bytes", maxImageBytes)
 	}
 	return raw, nil
 }

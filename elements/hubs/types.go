@@ -30,8 +30,6 @@ type Deps struct {
 	Pool *workers.Pool
 	// Images opens the images of layouts; nil opens none.
 	Images Opener
-	// Layouts is the folder below which layouts may name images; empty is none.
-	Layouts string
 }
 
 // Types are the types of this family.

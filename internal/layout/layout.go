@@ -35,7 +35,7 @@ type Spec struct {
 // Background is a colour (#rrggbb) and, over it, an image that fills the canvas.
 type Background struct {
 	Color string `json:"color,omitempty"`
-	Image string `json:"image,omitempty"` // file below the layouts folder, http(s) or data: URL
+	Image string `json:"image,omitempty"` // data:, http(s) or file: URL, PNG or JPEG; REST also takes a file below the layouts folder
 }
 
 // Logo is an image over everything; its height follows from its proportions.

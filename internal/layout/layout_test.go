@@ -193,7 +193,7 @@ func TestParse(t *testing.T) {
 		`{"layout":"CUSTOM","tiles":[` + strings.Repeat(tile+",", 64) + tile + `]}`:                        `at most 64`,
 		`{"layout":"CUSTOM","rest":{"layout":"CUSTOM","x":0,"y":0,"width":1,"height":1}}`:                  `rest.layout "CUSTOM" is none of`,
 		`{"layout":"CUSTOM","rest":{"x":0,"y":0,"width":1,"height":2}}`:                                    `rest: x, y, width`,
-		`{"background":{"image":"` + strings.Repeat("x", MaxDocument) + `"}}`:                              `at most 4194304 are read`,
+		`{"background":{"image":"` + strings.Repeat("x", MaxDocument) + `"}}`:                              `at most 8388608 are read`,
 	} {
 		_, err := Parse([]byte(text))
 		switch {

@@ -14,7 +14,7 @@ import (
 // Bounds of a layout document.
 const (
 	// MaxDocument is the longest JSON text that Parse reads, in bytes.
-	MaxDocument = 4 << 20
+	MaxDocument = 8 << 20
 	// MaxTiles is how many places a custom layout may have.
 	MaxTiles = 64
 	// maxText bounds ids and names, maxURL addresses, maxData data: URLs, in bytes.

@@ -120,7 +120,7 @@ func (n *Node) serve(c Config) error {
 		WebRTC: n.Engine, Endpoints: c.Endpoints,
 		URI:     uri.Deps{Fetch: policy, FileRoots: c.FileRoots, Workers: n.Workers, HTTP: c.HTTPPost, NodeID: c.NodeID},
 		RTP:     rtp.Deps{AnnouncedIPs: announced, MinPort: c.RTPMinPort, MaxPort: c.RTPMaxPort, MTU: c.Endpoints.MTU},
-		Hubs:    hubs.Deps{Pool: n.Workers},
+		Hubs:    hubs.Deps{Pool: n.Workers, Images: policy},
 		Filters: filters.Deps{Pool: n.Workers, Images: policy},
 	})...)
 	if err != nil {
