@@ -25,8 +25,11 @@ type Location struct {
 	SecretKey secret.Secret
 }
 
-// drivers opens buckets by scheme. Which are there is decided by build tags.
-var drivers = map[string]func(context.Context, *url.URL, Location) (*blob.Bucket, error){}
+// opener opens the bucket of one scheme.
+type opener func(context.Context, *url.URL, Location) (*blob.Bucket, error)
+
+// drivers opens buckets by scheme; one that the build tags left out is nil.
+var drivers = map[string]opener{"s3": openS3, "gs": gcsDriver, "azblob": azureDriver}
 
 // known are the schemes of all builds, with the tag that brings them.
 var known = map[string]string{"s3": "", "gs": "gcs", "azblob": "azure"}

@@ -10,7 +10,7 @@ import (
 	"gocloud.dev/blob/azureblob"
 )
 
-func init() { drivers["azblob"] = openAzure }
+var azureDriver opener = openAzure
 
 // openAzure uses AZURE_STORAGE_ACCOUNT with AZURE_STORAGE_KEY or
 // AZURE_STORAGE_SAS_TOKEN, a connection string, or the machine's identity.

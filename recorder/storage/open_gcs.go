@@ -10,7 +10,7 @@ import (
 	"gocloud.dev/blob/gcsblob"
 )
 
-func init() { drivers["gs"] = openGCS }
+var gcsDriver opener = openGCS
 
 // openGCS uses Google's default credentials (GOOGLE_APPLICATION_CREDENTIALS or
 // the machine's account).

@@ -13,8 +13,6 @@ import (
 	"gocloud.dev/blob/s3blob"
 )
 
-func init() { drivers["s3"] = openS3 }
-
 // openS3 takes the options of gocloud.dev/aws.V2ConfigFromURLParams, and
 // use_path_style.
 func openS3(ctx context.Context, u *url.URL, l Location) (*blob.Bucket, error) {

@@ -1,0 +1,5 @@
+//go:build !azure
+
+package storage
+
+var azureDriver opener

@@ -1,0 +1,5 @@
+//go:build !gcs
+
+package storage
+
+var gcsDriver opener
