@@ -55,7 +55,7 @@ func (depacketizer) Open(_ context.Context, from, to Format, out *Output) (Conve
 	d := &depacketization{from: from, out: out, format: &to, video: from.Kind == Video}
 	d.waitKey = d.video
 	d.assemble = assemble(from)
-	d.give = d.take
+	d.give, d.patience = d.take, ReorderDelay
 	return d, nil
 }
 
@@ -71,6 +71,10 @@ type depacketization struct {
 	mu       sync.Mutex
 	closed   bool
 	order    reorder
+	patience time.Duration // how long a hole may stay when nothing comes after it
+	timer    *time.Timer   // of a hole; nil before the first
+	awaited  uint16        // what it waits for
+	armed    bool
 	format   *Format
 	first    *Packet // of the frame being gathered
 	payloads [][]byte
@@ -107,10 +111,58 @@ func (d *depacketization) push(p *Packet) (wish bool) {
 		return false
 	}
 	d.order.push(p, d.give)
+	d.arm()
 	wish = d.waitKey && (d.wish || p.Arrival.Sub(d.asked) >= keyFrameRetry)
 	if wish {
 		d.wish, d.asked = false, p.Arrival
 	}
+	return wish
+}
+
+// arm sets the timer for what is missing. Holes are given up by the arrival of
+// what follows; at the end of a stream nothing does.
+func (d *depacketization) arm() {
+	if d.order.held == 0 {
+		if d.armed {
+			d.armed = false
+			d.timer.Stop()
+		}
+		return
+	}
+	if d.armed && d.awaited == d.order.next {
+		return
+	}
+	d.armed, d.awaited = true, d.order.next
+	if d.timer == nil {
+		d.timer = time.AfterFunc(d.patience, d.expire)
+	} else {
+		d.timer.Reset(d.patience)
+	}
+}
+
+// expire gives up a hole that stayed, on the timer's goroutine.
+func (d *depacketization) expire() {
+	defer func() {
+		if r := recover(); r != nil {
+			d.out.Fail(fmt.Errorf("panic in depacketizer: %v", r))
+		}
+	}()
+	if d.giveUp() {
+		d.out.Feedback(Feedback{Wish: WishKeyFrame})
+	}
+}
+
+// giveUp tells whether a keyframe is to be asked for.
+func (d *depacketization) giveUp() (wish bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed || !d.armed || d.awaited != d.order.next || d.order.held == 0 {
+		return false
+	}
+	d.armed = false
+	d.order.skip(d.give)
+	d.arm()
+	wish, d.wish = d.waitKey && d.wish, false
 	return wish
 }
 
@@ -120,6 +172,9 @@ func (d *depacketization) Close() error {
 	defer d.mu.Unlock()
 	if d.closed {
 		return nil
+	}
+	if d.timer != nil {
+		d.timer.Stop()
 	}
 	d.order.flush(d.give)
 	d.finish()
@@ -248,5 +303,5 @@ func (d *depacketization) finish() {
 	}
 	gap := d.gap
 	d.gap = false
-	d.out.Push(&Packet{Format: d.format, Payload: unit, PTS: p.PTS, Arrival: p.Arrival, Layer: p.Layer, Key: key, Gap: gap})
+	d.out.Push(&Packet{Format: d.format, Payload: unit, PTS: p.PTS, Arrival: p.Arrival, Layer: p.Layer, Key: key, Gap: gap, Fix: p.Fix})
 }

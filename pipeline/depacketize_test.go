@@ -56,7 +56,9 @@ func open(t testing.TB, f *Format) (*conversion, *sink) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { in.Close(); out.Close() })
-	return &conversion{depacketization: in.(*depacketization)}, s
+	d := in.(*depacketization)
+	d.patience = time.Hour // by arrival alone, however slow the test is
+	return &conversion{depacketization: d}, s
 }
 
 var begin = time.Now()
@@ -162,6 +164,43 @@ func TestDepacketizeOpus(t *testing.T) {
 		t.Errorf("%d keyframe wishes for audio", conv.wishes)
 	}
 }
+
+// At the end of a stream nothing follows a hole: time itself ends it.
+func TestDepacketizeGivesUpByItself(t *testing.T) {
+	f := rtpFormat(codec.Opus)
+	to := *f
+	to.Framing = Unit
+	got := make(chan *Packet, 10)
+	out := NewOutput(Audio, "default", nil, nil)
+	in, err := NewDepacketizer().Open(context.Background(), *f, to, out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := out.Connect(channel(got)); err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	defer in.Close()
+	for _, seq := range []uint16{1, 3, 5, 6} {
+		in.Push(packet(f, seq, uint32(seq)*960, false, int(seq)*20, 0xf8, byte(seq)))
+	}
+	for _, want := range []byte{1, 3, 5, 6} {
+		select {
+		case p := <-got:
+			if p.Payload[1] != want || p.Gap != (want == 3 || want == 5) {
+				t.Fatalf("unit %v with gap %v, want unit %d", p.Payload, p.Gap, want)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("unit %d does not come", want)
+		}
+	}
+}
+
+// channel is an Input that hands on.
+type channel chan *Packet
+
+func (c channel) Accepts() []Format { return nil }
+func (c channel) Push(p *Packet)    { c <- p }
 
 func TestDepacketizeH264ParameterSets(t *testing.T) {
 	f := rtpFormat(codec.H264)

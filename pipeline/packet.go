@@ -125,6 +125,9 @@ type Packet struct {
 	Layer   Layer
 	Key     bool // a decoder can start here
 	Gap     bool // something before this was lost
+	// Fix is set while PTS is a guess by arrival, and tells the correction once it
+	// is known; nil when PTS is right.
+	Fix *Fix
 }
 
 // Wish is what a receiver asks of a producer.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/pipeline"
@@ -94,43 +93,4 @@ func TestQueueDropsVideoToTheNextKeyframe(t *testing.T) {
 	if _, ok := pipeline.NewQueue(1).Pop(ctx); ok {
 		t.Fatal("pop from an empty queue with a dead context")
 	}
-}
-
-func TestClock(t *testing.T) {
-	epoch := time.Now()
-	at := func(d time.Duration) time.Time { return epoch.Add(d) }
-	t.Run("wraps at 2^32", func(t *testing.T) {
-		c := pipeline.NewClock(epoch, 90000)
-		start := uint32(1<<32 - 90000)
-		c.PTS(start, at(time.Second))
-		if got := c.PTS(start+180000, at(3*time.Second)); got != 3*time.Second {
-			t.Fatalf("PTS 2 s past the wrap is %v, want 3s", got)
-		}
-		if got := c.PTS(start+90000-900, at(3*time.Second)); got != 2*time.Second-10*time.Millisecond {
-			t.Fatalf("late packet from before the wrap is at %v, want 1.99s", got)
-		}
-	})
-	t.Run("jitter of arrival does not move PTS", func(t *testing.T) {
-		c := pipeline.NewClock(epoch, 48000)
-		c.PTS(0, at(0))
-		if got := c.PTS(48000, at(1300*time.Millisecond)); got != time.Second {
-			t.Fatalf("PTS %v, want 1s", got)
-		}
-	})
-	t.Run("reports slew", func(t *testing.T) {
-		c := pipeline.NewClock(epoch, 90000)
-		c.PTS(0, at(0))
-		c.Anchor(0, at(-10*time.Millisecond))
-		var prev time.Duration
-		for n := 1; n <= 10; n++ {
-			got := c.PTS(uint32(n*3000), at(0))
-			if got <= prev {
-				t.Fatalf("PTS went from %v to %v", prev, got)
-			}
-			prev = got
-		}
-		if want := 10*time.Second/30 - 10*time.Millisecond; prev != want {
-			t.Fatalf("after the correction PTS is %v, want %v", prev, want)
-		}
-	})
 }

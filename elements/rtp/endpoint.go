@@ -33,7 +33,7 @@ type Endpoint struct {
 	born      time.Time
 	senders   map[pipeline.Kind]*sender
 	receivers map[pipeline.Kind]*receiver
-	peerClock senderClock
+	peerClock *pipeline.SenderClock
 	counters  counters
 
 	ctx    context.Context
@@ -78,6 +78,7 @@ func newEndpoint(d Deps) func(context.Context, elements.Env, endpointParams) (*E
 		}
 		e.ctx, e.cancel = context.WithCancel(context.Background())
 		e.Init(env)
+		e.peerClock = pipeline.NewSenderClock(e.Graph().Epoch())
 		// Different for both kinds: with SRTP they share a key, and the SSRC tells
 		// their key streams apart (RFC 3711 §9.1).
 		ssrc := rand.Uint32() | 1

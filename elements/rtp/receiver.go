@@ -35,8 +35,7 @@ type receiver struct {
 	use      *inPayload // of the latest packet
 	clock    *pipeline.Clock
 	lastAt   time.Time
-	lastPTS  time.Duration // highest so far
-	gone     bool          // the stream said goodbye
+	gone     bool // the stream said goodbye
 	stats    inbound
 	missing  missing
 	estimate estimate
@@ -143,16 +142,15 @@ func (r *receiver) account(p *pipeline.Packet, now time.Time) (ok, wake bool) {
 		r.restart()
 		p.Gap = true
 	}
-	epoch, anchor := r.e.Graph().Epoch(), now
-	if r.clock == nil {
+	switch {
+	case r.clock == nil:
+		r.clock = r.e.peerClock.Track(p.Format.ClockRate)
 		r.stats = inbound{ssrc: h.SSRC}
-	}
-	if r.clock == nil || r.use.rate != p.Format.ClockRate {
-		r.clock = pipeline.NewClock(epoch, p.Format.ClockRate)
-		// What follows another stream never goes back in time.
-		if least := epoch.Add(r.lastPTS + time.Millisecond); r.lastPTS != 0 && anchor.Before(least) {
-			anchor = least
-		}
+	case r.use == nil:
+		r.clock.Restart(p.Format.ClockRate)
+		r.stats = inbound{ssrc: h.SSRC}
+	case r.use.rate != p.Format.ClockRate:
+		r.clock.Restart(p.Format.ClockRate)
 	}
 	r.use = r.payloads[h.PayloadType]
 	before, first := uint16(r.stats.highest), r.stats.packets == 0
@@ -160,8 +158,8 @@ func (r *receiver) account(p *pipeline.Packet, now time.Time) (ok, wake bool) {
 		return false, false
 	}
 	r.lastAt, r.gone = now, false
-	p.PTS = r.clock.PTS(h.Timestamp, anchor)
-	r.lastPTS = max(r.lastPTS, p.PTS)
+	p.PTS = r.clock.PTS(h.Timestamp, now)
+	p.Fix = r.clock.Fix()
 	if !first && r.use.has("nack") {
 		if ahead := int16(h.SequenceNumber - before); ahead > 1 {
 			wake = r.missing.skipped(before, h.SequenceNumber, now)
@@ -175,7 +173,7 @@ func (r *receiver) account(p *pipeline.Packet, now time.Time) (ok, wake bool) {
 
 // restart forgets a stream, for the next.
 func (r *receiver) restart() {
-	r.clock, r.use = nil, nil
+	r.use = nil // the clock begins anew with the next packet
 	r.stats = inbound{}
 	r.missing = missing{}
 	r.estimate.bytes = 0
@@ -198,7 +196,9 @@ func (r *receiver) anchor(sr *rtcp.SenderReport, now time.Time) {
 		return
 	}
 	r.stats.lastSR, r.stats.lastSRAt = uint32(sr.NTPTime>>16), now
-	r.clock.Anchor(sr.RTPTime, r.e.peerClock.local(ntpTime(sr.NTPTime), now))
+	if sr.NTPTime != 0 {
+		r.clock.Report(sr.RTPTime, ntpTime(sr.NTPTime), now)
+	}
 }
 
 // keyRequest is a PLI (RFC 4585 §6.3.1), or a FIR (RFC 5104 §4.3.1) for a peer

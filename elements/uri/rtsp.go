@@ -90,6 +90,7 @@ func openRTSP(b *playback, policy *fetch.Policy, uri string, epoch time.Time, ca
 }
 
 func (m *rtspMedium) connect(u *base.URL, epoch time.Time) error {
+	sender := pipeline.NewSenderClock(epoch)
 	desc, _, err := m.client.Describe(u)
 	if err != nil {
 		return err
@@ -100,7 +101,7 @@ func (m *rtspMedium) connect(u *base.URL, epoch time.Time) error {
 			continue
 		}
 		for _, f := range media.Formats {
-			t := newRTSPTrack(f, epoch)
+			t := newRTSPTrack(f, sender)
 			if t == nil || have[t.format.Kind] {
 				continue
 			}
@@ -137,30 +138,11 @@ func (m *rtspMedium) packet(t *rtspTrack, p *rtp.Packet) {
 		return
 	}
 	now := time.Now()
-	ntp, known := m.client.PacketNTP(t.media, p)
-	m.anchor(t, p.Timestamp, ntp, known, now)
+	if ntp, ok := m.client.PacketNTP(t.media, p); ok {
+		t.clock.Report(p.Timestamp, ntp, now)
+	}
 	t.ssrc.Store(p.SSRC)
 	t.take(p, now, m.b.push)
-}
-
-// anchor moves the tracks' clocks so that what was sampled together is played
-// together: the first report of the sender fixes its clock against ours.
-func (m *rtspMedium) anchor(t *rtspTrack, timestamp uint32, ntp time.Time, known bool, now time.Time) {
-	if !known {
-		return
-	}
-	if t.offset == 0 {
-		// The track that comes later decides for both: media cannot be early.
-		t.offset = now.Sub(ntp)
-		t.shared.Store(int64(t.offset))
-	}
-	offset := t.offset
-	for _, o := range m.tracks {
-		if v := time.Duration(o.shared.Load()); v != 0 && (offset < v && v-offset < time.Second) {
-			offset = v
-		}
-	}
-	t.clock.Anchor(timestamp, now.Add(ntp.Add(offset).Sub(now)))
 }
 
 // rtspProducer passes keyframe wishes to the camera (RFC 4585 §6.3.1); most

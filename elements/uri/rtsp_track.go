@@ -19,8 +19,6 @@ type rtspTrack struct {
 	format *pipeline.Format
 	clock  *pipeline.Clock
 	ssrc   atomic.Uint32
-	offset time.Duration // our clock minus the sender's; packet goroutine only
-	shared atomic.Int64  // offset, for the other tracks
 	// frames puts frames together; nil for what goes on as RTP.
 	frames func(*rtp.Packet) ([]rtspFrame, error)
 }
@@ -33,7 +31,7 @@ type rtspFrame struct {
 }
 
 // newRTSPTrack is nil for a format that cannot be used.
-func newRTSPTrack(f format.Format, epoch time.Time) *rtspTrack {
+func newRTSPTrack(f format.Format, sender *pipeline.SenderClock) *rtspTrack {
 	rate := f.ClockRate()
 	if rate <= 0 || rate > 192000 {
 		return nil
@@ -41,7 +39,7 @@ func newRTSPTrack(f format.Format, epoch time.Time) *rtspTrack {
 	video := func(name codec.Name) *pipeline.Format {
 		return &pipeline.Format{Kind: pipeline.Video, Codec: name, Framing: pipeline.RTP, ClockRate: uint32(rate)}
 	}
-	t := &rtspTrack{clock: pipeline.NewClock(epoch, uint32(rate))}
+	t := &rtspTrack{}
 	switch f := f.(type) {
 	case *format.VP8:
 		t.format = video(codec.VP8)
@@ -73,6 +71,7 @@ func newRTSPTrack(f format.Format, epoch time.Time) *rtspTrack {
 	if t.format == nil {
 		return nil
 	}
+	t.clock = sender.Track(uint32(rate))
 	return t
 }
 
@@ -164,10 +163,10 @@ func (t *rtspTrack) aac(f *format.MPEG4Audio) {
 
 // take pushes what a packet gives.
 func (t *rtspTrack) take(p *rtp.Packet, now time.Time, push func(*pipeline.Packet)) {
-	pts := t.clock.PTS(p.Timestamp, now)
+	pts, fix := t.clock.PTS(p.Timestamp, now), t.clock.Fix()
 	if t.frames == nil {
 		key := t.format.Kind == pipeline.Audio || codec.KeyFrameRTP(t.format.Codec, p.Payload)
-		push(&pipeline.Packet{Format: t.format, Header: p.Header, Payload: p.Payload, PTS: pts, Arrival: now, Key: key})
+		push(&pipeline.Packet{Format: t.format, Header: p.Header, Payload: p.Payload, PTS: pts, Arrival: now, Key: key, Fix: fix})
 		return
 	}
 	frames, err := t.frames(p)
@@ -176,6 +175,6 @@ func (t *rtspTrack) take(p *rtp.Packet, now time.Time, push func(*pipeline.Packe
 	}
 	for _, f := range frames {
 		at := pts + time.Duration(f.after)*time.Second/time.Duration(t.format.ClockRate)
-		push(&pipeline.Packet{Format: t.format, Payload: f.data, PTS: at, Arrival: now, Key: f.key})
+		push(&pipeline.Packet{Format: t.format, Payload: f.data, PTS: at, Arrival: now, Key: f.key, Fix: fix})
 	}
 }

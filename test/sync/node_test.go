@@ -69,7 +69,10 @@ func (n *node) invoke(id client.ID, op string, params, result any) {
 	must(n.t, n.session.Invoke(ctx, id, op, params, result))
 }
 
-func (n *node) connect(from, to client.ID) { n.t.Helper(); n.invoke(from, "connect", map[string]any{"sink": to}, nil) }
+func (n *node) connect(from, to client.ID) {
+	n.t.Helper()
+	n.invoke(from, "connect", map[string]any{"sink": to}, nil)
+}
 
 // join gives the publisher an endpoint and connects it.
 func (n *node) join(p *publisher, endpoint client.ID) {

@@ -40,10 +40,10 @@ func cases() []Case {
 		{Name: "sound late", Codec: codec.VP8, AudioDelay: late, Reports: Chromium, Composite: true},
 		{Name: "picture late, deaf", Codec: codec.VP8, VideoDelay: late, Reports: Deaf, Composite: true},
 		{Name: "picture late, stamped", Codec: codec.VP8, VideoDelay: late, Reports: Stamped, Composite: true},
-		{Name: "picture late, 2 % lost", Codec: codec.VP8, VideoDelay: late, Loss: 0.02, Reports: Chromium, Composite: true},
-		{Name: "sound late, 2 % lost", Codec: codec.VP8, AudioDelay: late, Loss: 0.02, Reports: Chromium, Composite: true},
-		{Name: "2 % lost, 60 ms jitter", Codec: codec.VP8, VideoDelay: late, Loss: 0.02, Jitter: 60 * time.Millisecond, Reports: Chromium, Composite: true},
-		{Name: "H264, 2 % lost", Codec: codec.H264, VideoDelay: late, Loss: 0.02, Reports: Chromium, Composite: true},
+		{Name: "picture late, 2 lost of 100", Codec: codec.VP8, VideoDelay: late, Loss: 0.02, Reports: Chromium, Composite: true},
+		{Name: "sound late, 2 lost of 100", Codec: codec.VP8, AudioDelay: late, Loss: 0.02, Reports: Chromium, Composite: true},
+		{Name: "2 lost of 100, 60 ms jitter", Codec: codec.VP8, VideoDelay: late, Loss: 0.02, Jitter: 60 * time.Millisecond, Reports: Chromium, Composite: true},
+		{Name: "H264, 2 lost of 100", Codec: codec.H264, VideoDelay: late, Loss: 0.02, Reports: Chromium, Composite: true},
 		{Name: "5 s outage", Codec: codec.VP8, VideoDelay: late, Loss: 0.02, Outage: 5 * time.Second, Reports: Chromium, Composite: true},
 	}
 	for i := range list {

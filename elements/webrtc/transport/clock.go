@@ -1,8 +1,12 @@
 package transport
 
 import (
-	"sync"
+	"encoding/binary"
 	"time"
+
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
 )
 
 // ntpEpoch is 1 January 1900 in Unix seconds (RFC 3550 §4).
@@ -20,29 +24,58 @@ func toNTP(t time.Time) uint64 {
 	return seconds<<32 | uint64(t.Nanosecond())<<32/1e9
 }
 
-// reportOffsets maps a peer's clock to ours: the smallest of the latest
-// differences between a report's arrival and its time stamp, which is the one
-// that queued least. Old differences leave, so a drifting clock is followed.
-type reportOffsets struct {
-	mu   sync.Mutex
-	ring [32]time.Duration
-	n    int
-}
-
-// local is the instant of ours that the peer's clock calls theirs.
-func (o *reportOffsets) local(theirs, arrival time.Time) time.Time {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.ring[o.n%len(o.ring)] = arrival.Sub(theirs)
-	o.n++
-	least := o.ring[0]
-	for _, d := range o.ring[:min(o.n, len(o.ring))] {
-		least = min(least, d)
+// captured is when a packet's media was captured, by the clock of the sender's
+// reports, if the packet says so (abs-capture-time): an NTP time, and, when the
+// media is from elsewhere, how far the sender's clock is ahead of that one.
+func (r *Receiver) captured(h *rtp.Header) time.Time {
+	r.mu.Lock()
+	id := r.stamp
+	r.mu.Unlock()
+	if id == 0 || !h.Extension {
+		return time.Time{}
 	}
-	// Counted back from arrival, so that the result keeps its monotonic reading.
-	return arrival.Add(least - arrival.Sub(theirs))
+	b := h.GetExtension(id)
+	if len(b) != 8 && len(b) != 16 || binary.BigEndian.Uint64(b) == 0 {
+		return time.Time{}
+	}
+	at := ntpTime(binary.BigEndian.Uint64(b))
+	if len(b) == 16 {
+		ahead := int64(binary.BigEndian.Uint64(b[8:])) // 32.32 seconds
+		at = at.Add(time.Duration(ahead>>32)*time.Second + time.Duration((ahead&0xffffffff)*1e9>>32))
+	}
+	return at
 }
 
-func (p *Peer) senderClock(theirs, arrival time.Time) time.Time {
-	return p.offsets.local(theirs, arrival)
+// A stream's sender is asked for a report at most maxAsked times, askPause apart.
+const (
+	maxAsked = 20
+	askPause = 200 * time.Millisecond
+)
+
+// askReports asks for the first sender report of streams that have begun
+// (RFC 6051 §3.2): browsers send it after seconds else, and until then nobody
+// knows what was captured together.
+func (p *Peer) askReports() {
+	if !p.connected.Load() {
+		return
+	}
+	for _, r := range []*Receiver{p.audioIn, p.videoIn} {
+		if packet, pc := r.reportRequest(time.Now()); packet != nil {
+			if err := pc.WriteRTCP([]rtcp.Packet{packet}); err != nil {
+				p.debug("report request not sent", "err", err)
+			}
+		}
+	}
+}
+
+func (r *Receiver) reportRequest(now time.Time) (rtcp.Packet, *webrtc.PeerConnection) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pc == nil || r.clock == nil || r.stats.packets == 0 || r.asked >= maxAsked ||
+		now.Sub(r.askedAt) < askPause || !r.clock.Waits() {
+		return nil, nil
+	}
+	r.asked++
+	r.askedAt = now
+	return &rtcp.RapidResynchronizationRequest{MediaSSRC: r.stats.ssrc}, r.pc
 }

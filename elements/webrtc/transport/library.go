@@ -36,6 +36,7 @@ const (
 const (
 	extAudioLevel  = "urn:ietf:params:rtp-hdrext:ssrc-audio-level"
 	extAbsSendTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
+	extCaptureTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
 )
 
 // newMediaEngine registers what we can forward. The order and the payload
@@ -98,6 +99,7 @@ func newMediaEngine() (*webrtc.MediaEngine, error) {
 		{sdp.TransportCCURI, true, true},
 		{extAbsSendTime, true, true},
 		{extAudioLevel, true, false},
+		{extCaptureTime, true, true},
 	} {
 		for kind, on := range map[webrtc.RTPCodecType]bool{
 			webrtc.RTPCodecTypeAudio: x.audio, webrtc.RTPCodecTypeVideo: x.video,

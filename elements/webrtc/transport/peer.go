@@ -69,7 +69,7 @@ type Peer struct {
 	nacks     atomic.Uint64 // sent, for all streams
 	lastRTCP  atomic.Int64  // nanoseconds since start, 0 before the first
 	start     time.Time
-	offsets   reportOffsets
+	clock     *pipeline.SenderClock
 
 	mu        sync.Mutex // negotiation state; taken before the library's locks
 	stage     stage
@@ -103,7 +103,7 @@ const (
 // NewPeer makes a Peer that waits to be negotiated.
 func (e *Engine) NewPeer(cfg PeerConfig) (*Peer, error) {
 	p := &Peer{
-		engine: e, cfg: cfg, log: cfg.Log, streamID: uuid.NewString(), start: time.Now(),
+		engine: e, cfg: cfg, log: cfg.Log, streamID: uuid.NewString(), start: time.Now(), clock: pipeline.NewSenderClock(cfg.Epoch),
 		events: make(chan struct{}, 1), done: make(chan struct{}), ended: make(chan struct{}),
 	}
 	if p.log == nil {
@@ -216,6 +216,7 @@ func (p *Peer) run() {
 			p.safely(func() { p.report(now) })
 		}
 		p.safely(p.askKeyFrames)
+		p.safely(p.askReports)
 		if on, changed := flow.update(p.lastRTCP.Load(), time.Since(p.start)); changed && p.cfg.MediaFlowing != nil {
 			p.safely(func() { p.cfg.MediaFlowing(on) })
 		}

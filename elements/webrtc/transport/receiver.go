@@ -29,16 +29,19 @@ type Receiver struct {
 
 	wantKey atomic.Bool
 
-	mu     sync.Mutex // leaf: what follows
-	taken  *webrtc.TrackRemote
-	pc     *webrtc.PeerConnection
-	clock  *pipeline.Clock
-	stats  inbound
-	level  uint8 // the peer's header extension id of the audio level
-	remb   bool  // goog-remb was negotiated
-	pli    bool  // nack pli was negotiated
-	fir    bool  // ccm fir was negotiated
-	firSeq uint8
+	mu      sync.Mutex // leaf: what follows
+	taken   *webrtc.TrackRemote
+	pc      *webrtc.PeerConnection
+	clock   *pipeline.Clock
+	stats   inbound
+	level   uint8 // the peer's header extension id of the audio level
+	stamp   uint8 // and of the capture time
+	asked   int   // for a report, since the stream began
+	askedAt time.Time
+	remb    bool // goog-remb was negotiated
+	pli     bool // nack pli was negotiated
+	fir     bool // ccm fir was negotiated
+	firSeq  uint8
 	// declared is the stream that the peer's description names, 0 for none.
 	declared uint32
 	wished   int // the least that receivers can take, in bps; 0 until one told
@@ -127,8 +130,14 @@ func (r *Receiver) claim(t *webrtc.TrackRemote, from *webrtc.RTPReceiver) bool {
 	}
 	r.taken = t
 	for _, x := range from.GetParameters().HeaderExtensions {
-		if x.URI == extAudioLevel && x.ID > 0 && x.ID < 15 {
+		if x.ID <= 0 || x.ID >= 15 {
+			continue
+		}
+		switch x.URI {
+		case extAudioLevel:
 			r.level = uint8(x.ID)
+		case extCaptureTime:
+			r.stamp = uint8(x.ID)
 		}
 	}
 	return true
@@ -175,9 +184,10 @@ func (r *Receiver) read(pc *webrtc.PeerConnection, t *webrtc.TrackRemote) {
 			formats[p.Header.PayloadType] = f
 		}
 		p.Format = f
+		captured := r.captured(&p.Header)
 		levelOnly(&p.Header, r.levelID())
 		p.Key = r.kind == pipeline.Audio || codec.KeyFrameRTP(f.Codec, p.Payload)
-		if r.account(p, now) {
+		if r.account(p, captured, now) {
 			r.forward(p)
 		}
 	}
@@ -217,7 +227,11 @@ func (r *Receiver) format(t *webrtc.TrackRemote, pc *webrtc.PeerConnection) *pip
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.pc = pc
-	r.clock = pipeline.NewClock(r.peer.cfg.Epoch, f.ClockRate)
+	if r.clock == nil {
+		r.clock = r.peer.clock.Track(f.ClockRate)
+	} else {
+		r.clock.Restart(f.ClockRate)
+	}
 	for _, fb := range c.RTCPFeedback {
 		switch fb.Type + " " + fb.Parameter {
 		case "goog-remb ":
@@ -259,15 +273,25 @@ func (r *Receiver) levelID() uint8 {
 }
 
 // account gives the packet its PTS and counts it; false for a duplicate.
-func (r *Receiver) account(p *pipeline.Packet, now time.Time) bool {
+// captured is when it was, by the sender's clock, if it says so.
+func (r *Receiver) account(p *pipeline.Packet, captured, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.stats.packets > 0 && r.stats.ssrc != p.Header.SSRC {
+		r.clock.Restart(p.Format.ClockRate)
+		r.asked = 0
+	}
 	if !r.stats.count(&p.Header, len(p.Payload), p.Format.ClockRate, now.Sub(r.peer.start)) {
 		return false
 	}
 	p.PTS = r.clock.PTS(p.Header.Timestamp, now)
-	if r.stats.packets == 1 && r.wantKey.Load() {
-		r.peer.wake() // now it is known whom to ask
+	if !captured.IsZero() {
+		r.clock.Report(p.Header.Timestamp, captured, now)
+		p.PTS = r.clock.PTS(p.Header.Timestamp, now)
+	}
+	p.Fix = r.clock.Fix()
+	if r.stats.packets == 1 || p.Fix != nil && r.asked < maxAsked && now.Sub(r.askedAt) >= askPause {
+		r.peer.wake() // now it is known whom to ask for a keyframe or a report
 	}
 	return true
 }
@@ -306,15 +330,13 @@ func (r *Receiver) readRTCP(from *webrtc.RTPReceiver) {
 	}
 }
 
-// anchor moves the clock by a sender report, so that audio and video of one
-// sender line up: both reports carry that sender's clock, which offsets maps to
-// ours in the same way for both.
+// anchor tells the clock of a sender report, so that audio and video of one
+// sender line up. One without a time (RFC 3550 §6.4.1) says nothing.
 func (r *Receiver) anchor(sr *rtcp.SenderReport, now time.Time) {
-	at := r.peer.senderClock(ntpTime(sr.NTPTime), now)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.clock == nil || r.stats.ssrc != sr.SSRC {
+	if r.clock == nil || r.stats.ssrc != sr.SSRC || sr.NTPTime == 0 {
 		return
 	}
-	r.clock.Anchor(sr.RTPTime, at)
+	r.clock.Report(sr.RTPTime, ntpTime(sr.NTPTime), now)
 }

@@ -73,31 +73,6 @@ func TestNTP(t *testing.T) {
 	}
 }
 
-// TestReportOffsets wants two tracks of one sender on one scale, whatever their
-// reports waited, and a drift followed.
-func TestReportOffsets(t *testing.T) {
-	var o reportOffsets
-	theirs := time.Unix(5000, 0) // another clock altogether
-	ours := time.Now()
-	o.local(theirs, ours.Add(30*time.Millisecond))
-	for i := range 10 {
-		jitter := time.Duration(i%3) * 40 * time.Millisecond
-		step := time.Duration(i) * time.Second
-		got := o.local(theirs.Add(step), ours.Add(step+30*time.Millisecond+jitter))
-		if d := got.Sub(ours.Add(step + 30*time.Millisecond)); d != 0 {
-			t.Errorf("report %d moved by %v", i, d)
-		}
-	}
-	for i := range 100 { // their clock is slow by a millisecond a second
-		step := time.Duration(10+i) * time.Second
-		drift := time.Duration(i) * time.Millisecond
-		got := o.local(theirs.Add(step-drift), ours.Add(step+30*time.Millisecond))
-		if d := ours.Add(step + 30*time.Millisecond).Sub(got); d > 40*time.Millisecond {
-			t.Errorf("after %d s behind by %v", i, d)
-		}
-	}
-}
-
 // sink is a writer that keeps the latest packet.
 type sink struct {
 	header  rtp.Header
