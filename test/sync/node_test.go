@@ -31,7 +31,11 @@ func startNode(t testing.TB) *node {
 	if testing.Verbose() {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
-	binary, err := filepath.Abs("../../bin/mediaworker")
+	file := os.Getenv("GOVIDU_WORKER")
+	if file == "" {
+		file = "../../bin/mediaworker"
+	}
+	binary, err := filepath.Abs(file)
 	must(t, err)
 	if _, err := os.Stat(binary); err != nil {
 		t.Fatalf("%v: run make worker", err)
@@ -114,10 +118,13 @@ func (n *node) record(c Case) map[string]string {
 		recorders, files[what] = append(recorders, r), file
 	}
 	if c.Composite {
-		hub := n.create("Composite", map[string]any{"mediaPipeline": graph})
-		in, out := n.create("HubPort", map[string]any{"hub": hub}), n.create("HubPort", map[string]any{"hub": hub})
+		director := n.create("Director", map[string]any{"mediaPipeline": graph})
+		in := n.create("HubPort", map[string]any{"hub": director})
 		n.connect(from, in)
-		record("composite", "MP4", ".mp4", out)
+		n.invoke(director, "describePort", map[string]any{"port": in, "source": map[string]any{
+			"streamId": "s", "connectionId": "c", "typeOfVideo": "CAMERA", "name": "Tester", "videoActive": true, "audioActive": true,
+		}}, nil)
+		record("composite", "MP4", ".mp4", n.create("View", map[string]any{"director": director, "width": 640, "height": 360}))
 	}
 	if c.Codec == "H264" {
 		record("track", "MKV", ".mkv", from)
