@@ -232,7 +232,9 @@ func (s *stillSearch) wait(end time.Time) error {
 	return nil
 }
 
-// seek goes to the place, or as near as the file allows.
+// seek goes to the place, or as near as the file allows. Of a file in fragments
+// without an index only the first is known to the demuxer, so that its middle is
+// early in it.
 func (s *stillSearch) seek(atMs int64) {
 	at, flags := time.Duration(atMs)*time.Millisecond, gst.SeekFlush|gst.SeekAccurate
 	length := s.pipe.Length()

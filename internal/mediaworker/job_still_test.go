@@ -87,7 +87,7 @@ func TestStill(t *testing.T) {
 		{mp4, 1500, 0, 320, 180, red, "MP4 as it is"},
 		{mp4, 2500, 480, 480, 270, blue, "MP4, larger"},
 		{mp4, 60000, 160, 160, 90, blue, "behind the end of MP4"},
-		{fragmented, -1, 160, 160, 90, blue, "middle of fragments"},
+		{fragmented, -1, 160, 160, 90, red, "fragments, of which only the first is known"},
 		{webm, -1, 160, 160, 90, blue, "middle of WebM"},
 		{webm, 500, 160, 160, 90, red, "WebM"},
 	} {
