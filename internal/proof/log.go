@@ -147,3 +147,38 @@ func parseEntry(line []byte, prev Hash, seq int64) (Entry, error) {
 	}
 	return e, nil
 }
+
+// Tail is the state of a log that is being written: the number and the hash of its
+// last whole line, and how many bytes of media its segments cover. It reads the
+// end of the log and does not follow the chain; Name is left empty.
+func Tail(r interface {
+	io.ReaderAt
+	io.Seeker
+}) (CheckpointFile, error) {
+	size, err := r.Seek(0, io.SeekEnd)
+	if err != nil {
+		return CheckpointFile{}, fmt.Errorf("read tail: %w", err)
+	}
+	// Enough for a few lines, all of which are short in a file's log.
+	const most = 64 << 10
+	from := max(size-most, 0)
+	b := make([]byte, size-from)
+	if _, err := r.ReadAt(b, from); err != nil && !errors.Is(err, io.EOF) {
+		return CheckpointFile{}, fmt.Errorf("read tail: %w", err)
+	}
+	var c CheckpointFile
+	b = b[:bytes.LastIndexByte(b, '\n')+1]
+	for _, line := range bytes.Split(b, []byte{'\n'}) {
+		var e Entry
+		if json.Unmarshal(line, &e) != nil { // the first may be cut, the last is empty
+			continue
+		}
+		sum := sha256.Sum256(line)
+		c.Head, c.Entries = hex.EncodeToString(sum[:]), e.Seq
+		var s Segment
+		if e.Type == TypeSegment && json.Unmarshal(e.Data, &s) == nil {
+			c.Bytes = s.To
+		}
+	}
+	return c, nil
+}

@@ -103,6 +103,9 @@ func (v *verifier) readLog() (sealed *Sealed, logged bool, err error) {
 	case signedTo < sealedAt && !slices.ContainsFunc(v.report.Findings, func(f Finding) bool { return f.Kind == UnknownKey || f.Kind == BadSign }):
 		v.report.find(Unsigned, LogFile, "no signature over the manifest")
 	}
+	if n := len(c.Entries) - 1 - signedTo; signedTo >= sealedAt && sealed != nil && n > 0 {
+		v.report.find(Unsigned, LogFile, "%d lines after the last signature are not signed", n)
+	}
 	if sealed != nil {
 		v.report.Recovered = sealed.Recovered
 	}

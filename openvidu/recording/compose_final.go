@@ -48,7 +48,7 @@ func (s *Service) packComposite(m *metadata) (func(*metadata), error) {
 	}
 	s.thumbnail(s.ctx, m)
 	r := &result{takes: []finalTake{t}}
-	if err := s.store.writeJSON(path.Join(m.ID, manifestName), newManifest(m, r)); err != nil {
+	if err := s.store.writeManifest(s.ctx, m, r); err != nil {
 		return nil, err
 	}
 	return func(m *metadata) { s.readyComposite(m, t) }, nil

@@ -107,7 +107,7 @@ func composedRecording(t *testing.T, mode string) {
 	if r.Status != Ready || r.Size != int64(len(media)) || r.Duration != 1 || *r.URL != "https://host:4443/openvidu/recordings/room/room.mp4" {
 		t.Fatalf("stopped recording is %+v", r)
 	}
-	if got, want := h.files("room"), []string{".manifest.json", ".recording.room", ".room.mp4.manifest.json", "room.jpg", "room.mp4"}; !slices.Equal(got, want) {
+	if got, want := h.files("room"), []string{".manifest.json", ".proof.jsonl", ".recording.room", ".room.mp4.manifest.json", "room.jpg", "room.mp4"}; !slices.Equal(got, want) {
 		t.Errorf("folder holds %v, want %v", got, want)
 	}
 	if got := h.rooms.statuses("room"); !slices.Equal(got, []Status{Started, Stopped, Ready}) {

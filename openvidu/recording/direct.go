@@ -7,6 +7,7 @@ import (
 
 	"github.com/govidu/govidu/internal/layout"
 	"github.com/govidu/govidu/internal/obs"
+	"github.com/govidu/govidu/internal/proof"
 	"github.com/govidu/govidu/openvidu/studio"
 )
 
@@ -194,6 +195,7 @@ func (c *composite) isPaused() bool {
 
 // noteChange adds to the recording's log.
 func (a *active) noteChange(c change) {
+	a.happened(proof.Event{At: c.At, Event: map[string]string{"pause": "paused", "resume": "resumed", "layout": "layoutChanged"}[c.Type]})
 	a.update(func(m *metadata) {
 		if len(m.Changes) >= maxChanges {
 			m.ChangesLeftOut++

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/govidu/govidu/internal/kerr"
+	"github.com/govidu/govidu/internal/proof"
 	"github.com/govidu/govidu/kms/client"
 	"github.com/govidu/govidu/openvidu"
 	"github.com/govidu/govidu/openvidu/events"
@@ -378,6 +379,7 @@ func stream(n *fakeNode, session, connection string) openvidu.StreamInfo {
 
 // house is a service over a temporary folder with its fakes.
 type house struct {
+	keys *proof.Keys
 	*Service
 	t     *testing.T
 	dir   string
@@ -406,6 +408,14 @@ func (h *house) open(change func(*Options)) {
 	h.t.Helper()
 	h.free.CompareAndSwap(0, 1<<40)
 	o := Options{FreeBytes: func(string) (uint64, error) { return h.free.Load(), nil }, Dir: h.dir, Rooms: h.rooms, Log: testLog(h.t), NodeID: "node1", PublicURL: "https://host:4443/", AutostopTimeout: 120 * time.Second}
+	if h.keys == nil {
+		keys, err := proof.OpenKeys(filepath.Join(h.t.TempDir(), "keys"))
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		h.keys = keys
+	}
+	o.Keys = h.keys
 	if change != nil {
 		change(&o)
 	}

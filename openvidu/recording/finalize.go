@@ -9,6 +9,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/govidu/govidu/internal/proof"
 )
 
 // result is what finalising made of a folder.
@@ -50,7 +52,7 @@ func (s *store) build(ctx context.Context, m *metadata) (*result, error) {
 	if r.zip, err = s.writeZip(ctx, m, takes); err != nil {
 		return r, err
 	}
-	return r, s.writeJSON(path.Join(m.ID, manifestName), newManifest(m, r))
+	return r, s.writeManifest(ctx, m, r)
 }
 
 // collect reads the takes of a recording, hashes their files and checks them
@@ -173,7 +175,7 @@ func (s *store) loose(m *metadata) (names []string) {
 			continue
 		}
 		take := strings.TrimSuffix(f.Name, path.Ext(f.Name))
-		for _, name := range []string{path.Join(m.ID, f.Name), sidecarPath(m.ID, f.Name), takePath(m.ID, take)} {
+		for _, name := range []string{path.Join(m.ID, f.Name), sidecarPath(m.ID, f.Name), path.Join(m.ID, proof.LogName(f.Name)), takePath(m.ID, take)} {
 			if s.exists(name) {
 				names = append(names, name)
 			}

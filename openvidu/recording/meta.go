@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"path"
+
+	"github.com/govidu/govidu/internal/proof"
 )
 
 // schema is the version of our metadata.
@@ -145,33 +147,18 @@ func parseTake(b []byte) (*fileMeta, error) {
 // sidecar is what the media node's recorder keeps beside each file of media
 // (`.<file>.manifest.json`); only what is needed of it. Times are ms since 1970.
 type sidecar struct {
-	Schema     int     `json:"schema"`
-	File       string  `json:"file"`
-	Status     string  `json:"status"` // recording, final, recovered, failed
-	Reason     string  `json:"reason"`
-	StartTime  int64   `json:"startTime"`
-	EndTime    int64   `json:"endTime"`
-	DurationMs int64   `json:"durationMs"`
-	Size       int64   `json:"size"`
-	SHA256     string  `json:"sha256"`
-	Tracks     []track `json:"tracks"`
-	Gaps       []gap   `json:"gaps"`
-}
-
-type track struct {
-	Kind       string `json:"kind"`
-	Codec      string `json:"codec"`
-	FirstPtsMs int64  `json:"firstPtsMs"`
-	LastPtsMs  int64  `json:"lastPtsMs"`
-	Units      int64  `json:"units"`
-	Width      int    `json:"width,omitempty"`
-	Height     int    `json:"height,omitempty"`
-}
-
-type gap struct {
-	Kind   string `json:"kind"`
-	FromMs int64  `json:"fromMs"`
-	ToMs   int64  `json:"toMs"`
+	Schema     int          `json:"schema"`
+	File       string       `json:"file"`
+	Status     string       `json:"status"` // recording, final, recovered, failed
+	Reason     string       `json:"reason"`
+	StartTime  int64        `json:"startTime"`
+	EndTime    int64        `json:"endTime"`
+	DurationMs int64        `json:"durationMs"`
+	Size       int64        `json:"size"`
+	SHA256     string       `json:"sha256"`
+	Tracks     []track      `json:"tracks"`
+	Gaps       []gap        `json:"gaps"`
+	Clock      *proof.Clock `json:"clock"`
 }
 
 func sidecarPath(id, file string) string { return path.Join(id, "."+file+".manifest.json") }

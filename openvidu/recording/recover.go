@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/govidu/govidu/internal/obs"
+	"github.com/govidu/govidu/internal/proof"
 	"github.com/govidu/govidu/openvidu"
 )
 
@@ -133,6 +134,7 @@ func (s *Service) resume(m *metadata) *active {
 	if err := a.save(); err != nil {
 		a.log.Warn("metadata could not be written", obs.AttrErr, err)
 	}
+	a.happened(proof.Event{Event: "recovered"})
 	a.log.Info("recording of a dead process is being finished")
 	if !s.spawn("recording.recover", func() { s.finalize(a) }) {
 		a.markFinal()

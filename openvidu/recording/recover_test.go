@@ -119,9 +119,10 @@ func killAfter(t *testing.T, n int) bool {
 			t.Errorf("%s differs", f.Name)
 		}
 	}
-	if got, want := h.files("room"), []string{".manifest.json", ".recording.room", "room.zip"}; !slices.Equal(got, want) {
+	if got, want := h.files("room"), []string{".manifest.json", ".proof.jsonl", ".recording.room", "room.zip"}; !slices.Equal(got, want) {
 		t.Errorf("folder holds %v, want %v", got, want)
 	}
+	h.proven("room")
 	if m, err := h.store.readMeta("room"); err != nil || (m.Recovered && len(h.rooms.statuses("room")) != 1) {
 		t.Errorf("metadata %+v, %v; final events %v", m, err, h.rooms.statuses("room"))
 	}

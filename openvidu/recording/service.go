@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/govidu/govidu/internal/obs"
+	"github.com/govidu/govidu/internal/proof"
 	"github.com/govidu/govidu/openvidu"
 	"github.com/govidu/govidu/openvidu/events"
 	"github.com/govidu/govidu/openvidu/studio"
@@ -72,6 +73,8 @@ type Options struct {
 	CloseTimeout time.Duration // for files to become final at Close, 10 s
 	// FreeBytes measures the volume of a folder; default: the file system's answer.
 	FreeBytes func(dir string) (uint64, error)
+	// Keys sign the recordings; nil leaves them unsigned.
+	Keys *proof.Keys
 }
 
 func (o *Options) setDefaults() {
@@ -126,6 +129,7 @@ func New(o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
+	st.ledgers = &ledgers{store: st, keys: o.Keys, log: o.Log, open: map[string]*ledger{}}
 	s := &Service{
 		opts: o, log: o.Log, store: st, stop: make(chan struct{}), finalising: make(chan struct{}, 2),
 		bySession: map[string]*active{}, byID: map[string]*active{},
@@ -177,6 +181,7 @@ func (s *Service) Close() error {
 	if again {
 		return nil
 	}
+	s.store.ledgers.close()
 	return s.store.close()
 }
 
@@ -343,6 +348,7 @@ func (s *Service) drop(a *active) {
 	if s.byID[m.ID] == a {
 		delete(s.byID, m.ID)
 	}
+	defer s.store.ledgers.drop(m.ID)
 	s.forgetSession(m.SessionID, a)
 }
 

@@ -79,9 +79,10 @@ func TestIndividualRecording(t *testing.T) {
 		if r.URL == nil || *r.URL != "https://host:4443/openvidu/recordings/room/my~name.zip" {
 			t.Fatalf("url is %v", r.URL)
 		}
-		if got, want := h.files("room"), []string{".manifest.json", ".recording.room", "my~name.zip"}; !slices.Equal(got, want) {
+		if got, want := h.files("room"), []string{".manifest.json", ".proof.jsonl", ".recording.room", "my~name.zip"}; !slices.Equal(got, want) {
 			t.Fatalf("folder holds %v, want %v", got, want)
 		}
+		h.proven("room")
 		entries, x := unzip(t, filepath.Join(h.dir, "room", "my~name.zip"))
 		if len(entries) != 3 || string(entries[a.StreamID+".webm"]) != string(media) || string(entries[late.StreamID+".webm"]) != string(media) {
 			t.Fatalf("zip holds %d entries: %v", len(entries), x)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/govidu/govidu/internal/layout"
 	"github.com/govidu/govidu/internal/obs"
+	"github.com/govidu/govidu/internal/proof"
 	"github.com/govidu/govidu/openvidu"
 	"github.com/govidu/govidu/openvidu/studio"
 )
@@ -73,6 +74,7 @@ func (s *Service) start(ctx context.Context, a *active, sessionID string) error 
 		a.markFinal()
 		return &StartError{"the recording's folder could not be made"}
 	}
+	a.happened(proof.Event{At: m.CreatedAt, Event: "started"})
 	// Taken after the recording is registered, so that a stream published
 	// meanwhile is in it, or comes by the hook, or both.
 	target, err := s.opts.Rooms.RecordingTarget(ctx, sessionID)

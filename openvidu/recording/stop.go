@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/govidu/govidu/internal/obs"
+	"github.com/govidu/govidu/internal/proof"
 	"github.com/govidu/govidu/openvidu"
 )
 
@@ -75,6 +76,7 @@ func (s *Service) finish(ctx context.Context, a *active, reason openvidu.Reason)
 	a.disarmAutostop()
 	a.update(func(m *metadata) { m.Reason = string(reason) })
 	a.endTakes(ctx)
+	a.happened(proof.Event{Event: "stopped", Detail: string(reason)})
 	if err := a.save(); err != nil {
 		a.log.Error("metadata could not be written", obs.AttrErr, err)
 	}

@@ -19,6 +19,8 @@ type store struct {
 	// step is called before each change; an error stands for the end of the
 	// process there. nil outside tests.
 	step func(op string) error
+	// ledgers keep the logs of recordings that are not final.
+	ledgers *ledgers
 }
 
 // errInUse refuses a folder in which another process records: to each of two

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/govidu/govidu/internal/obs"
+	"github.com/govidu/govidu/internal/proof"
 	"github.com/govidu/govidu/kms/client"
 	"github.com/govidu/govidu/openvidu"
 )
@@ -126,6 +127,7 @@ func (t *take) begin(ctx context.Context) (err error) {
 	if err := media.Invoke(ctx, rec, "record", nil, nil); err != nil {
 		return fmt.Errorf("start recorder: %w", err)
 	}
+	t.active.happened(proof.Event{Event: "streamJoined", Stream: t.stream.StreamID, File: t.file})
 	return nil
 }
 
@@ -180,11 +182,15 @@ func (t *take) links(rec client.ID) []connectParams {
 // fail notes the first failure.
 func (t *take) fail(text string) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.failure == "" {
+	first := t.failure == ""
+	if first {
 		t.failure = text
 		close(t.failed)
+	}
+	t.mu.Unlock()
+	if first {
 		t.active.log.Warn("recording of a stream failed", obs.AttrStream, t.stream.StreamID, obs.AttrErr, obs.Quote(text))
+		t.active.happened(proof.Event{Event: "failed", Stream: t.stream.StreamID, File: t.file, Detail: text})
 	}
 }
 
@@ -223,6 +229,7 @@ func (t *take) end(ctx context.Context) {
 	if rec == "" {
 		return
 	}
+	t.active.happened(proof.Event{Event: "streamLeft", Stream: t.stream.StreamID, File: t.file})
 	stopCtx, cancel := context.WithTimeout(ctx, t.active.service.opts.StopTimeout)
 	defer cancel()
 	if err := t.stream.Media.Invoke(stopCtx, rec, "stopAndWait", nil, nil); err != nil {

@@ -35,6 +35,7 @@ func (s *Service) checkAll() {
 		if err := a.save(); err != nil {
 			a.log.Warn("metadata could not be written", obs.AttrErr, err)
 		}
+		s.store.ledgers.checkpoint(&m, a.files())
 		if oldest == nil || m.CreatedAt < oldest.snapshot().CreatedAt {
 			oldest = a
 		}
@@ -89,6 +90,17 @@ func (s *Service) sizeOf(id, file string) (int64, bool) {
 		}
 	}
 	return 0, false
+}
+
+// files names the media files of the recording so far.
+func (a *active) files() (names []string) {
+	for _, t := range a.allTakes() {
+		names = append(names, t.file)
+	}
+	if c := a.whole(); c != nil {
+		names = append(names, c.file)
+	}
+	return names
 }
 
 func (a *active) largest() (n int64) {
