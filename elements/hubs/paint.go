@@ -144,7 +144,8 @@ func initials(name string) string {
 func colors(id string) (ground, disc color.NRGBA) {
 	h := fnv.New32a()
 	h.Write([]byte(id))
-	hue := float64(h.Sum32()%360) / 60
+	mixed := h.Sum32() * 0x9e3779b1 // FNV's last byte stirs the low bits alone
+	hue := float64(mixed>>8%360) / 60
 	of := func(saturation, light float64) color.NRGBA {
 		c := (1 - math.Abs(2*light-1)) * saturation
 		x := c * (1 - math.Abs(math.Mod(hue, 2)-1))
