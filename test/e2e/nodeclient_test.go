@@ -172,10 +172,12 @@ func TestNodeClient(t *testing.T) {
 	}
 
 	// Recordings.
-	n.fails("500", "startRecording", map[string]any{"session": "office", "properties": map[string]any{"name": "film", "outputMode": "COMPOSED"}})
-	if r, err := s.try("POST", "/openvidu/api/recordings/start", map[string]any{"session": "office"}); err != nil || r.Status != 500 ||
-		!strings.HasPrefix(string(r.Body), "Error starting recording: ") {
-		t.Errorf("COMPOSED answers %v, %v; want 500 and the contract's text", r, err)
+	webPage := map[string]any{"name": "film", "outputMode": "COMPOSED", "recordingLayout": "CUSTOM", "customLayout": "https://localhost/layout"}
+	n.fails("500", "startRecording", map[string]any{"session": "office", "properties": webPage})
+	webPage["session"] = "office"
+	if r, err := s.try("POST", "/openvidu/api/recordings/start", webPage); err != nil || r.Status != 500 ||
+		!strings.HasPrefix(string(r.Body), "Error starting recording: ") || !strings.Contains(string(r.Body), "Chromium") {
+		t.Errorf("a layout that is a web page answers %v, %v; want 500 and the contract's text", r, err)
 	}
 	var rec, got nodeRecording
 	n.ok("startRecording", map[string]any{"session": "office", "properties": individual}, &rec)
