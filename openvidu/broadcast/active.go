@@ -126,6 +126,7 @@ func (a *active) build(ctx context.Context) (err error) {
 // startError gives a failure in the words of the API. What studio and rooms refuse
 // is written for callers; the rest is told in our own words.
 func (a *active) startError(err error) error {
+	a.log.Warn("broadcast could not be started", obs.AttrErr, obs.Quote(redactText(err.Error(), a.spec.Target)))
 	if e, ok := errors.AsType[*StartError](err); ok {
 		return &StartError{redactText(e.Text, a.spec.Target)}
 	}
@@ -138,10 +139,8 @@ func (a *active) startError(err error) error {
 	case errors.Is(r, ErrNoCapacity), errors.Is(r, ErrLayout):
 		return r
 	case errors.Is(err, context.DeadlineExceeded):
-		a.log.Warn("broadcast did not start in time", obs.AttrErr, obs.Quote(redactText(err.Error(), a.spec.Target)))
 		return &StartError{"the target does not answer"}
 	}
-	a.log.Warn("broadcast failed to start", obs.AttrErr, obs.Quote(redactText(err.Error(), a.spec.Target)))
 	if e, ok := errors.AsType[*studio.Error](err); ok {
 		return &StartError{e.Text}
 	}

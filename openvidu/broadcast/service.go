@@ -164,7 +164,6 @@ func (s *Service) Start(ctx context.Context, sessionID string, spec Spec) (Broad
 		return Broadcast{}, err
 	}
 	if err := a.start(context.WithoutCancel(ctx)); err != nil {
-		a.log.Warn("broadcast could not be started", obs.AttrErr, obs.Quote(redactText(err.Error(), spec.Target)))
 		return Broadcast{}, err
 	}
 	return a.view(), nil
