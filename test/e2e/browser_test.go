@@ -292,5 +292,6 @@ func fixtures() http.Handler {
 	file("/{$}", "js/page.html")
 	file("/page.js", "js/page.js")
 	file("/openvidu-browser.js", "js/node_modules/openvidu-browser/static/js/openvidu-browser-2.32.2.min.js")
+	file("/hls.js", "js/node_modules/hls.js/dist/hls.min.js")
 	return mux
 }

@@ -13,7 +13,7 @@ import (
 // bin is the server binary under test, an absolute path.
 var bin string
 
-// TestMain checks what every test needs: the binary, Chromium and ffprobe, and
+// TestMain checks what every test needs: the binary, Chromium, ffprobe and nginx, and
 // the Node packages, which it installs when they are missing. A missing piece
 // fails the run: a suite that skips itself proves nothing.
 func TestMain(m *testing.M) {
@@ -46,12 +46,17 @@ func prepare() error {
 	if _, err := os.Stat(bin); err != nil {
 		return fmt.Errorf("no server binary: %w; run `make build` first or set GOVIDU_BIN", err)
 	}
-	for _, tool := range []string{"node", "npm", "ffmpeg", "ffprobe", chromiumPath()} {
+	for _, tool := range []string{"node", "npm", "ffmpeg", "ffprobe", nginxPath(), chromiumPath()} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("a needed program is missing: %w", err)
 		}
 	}
-	if _, err := os.Stat("js/node_modules/playwright-core/package.json"); err == nil {
+	missing := false
+	for _, name := range []string{"playwright-core", "hls.js"} {
+		_, err := os.Stat("js/node_modules/" + name + "/package.json")
+		missing = missing || err != nil
+	}
+	if !missing {
 		return nil
 	}
 	cmd := exec.Command("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
@@ -60,6 +65,15 @@ func prepare() error {
 		return fmt.Errorf("install node packages: %w\n%s", err, out)
 	}
 	return nil
+}
+
+// nginxPath is the nginx that has the RTMP module: Debian keeps it out of the PATH
+// of users.
+func nginxPath() string {
+	if path := os.Getenv("NGINX"); path != "" {
+		return path
+	}
+	return "/usr/sbin/nginx"
 }
 
 func chromiumPath() string {

@@ -67,6 +67,8 @@
     session.on('recordingStarted', (event) => note('recordingStarted', { id: event.id, name: event.name }));
     session.on('recordingStopped', (event) =>
       note('recordingStopped', { id: event.id, name: event.name, reason: event.reason }));
+    session.on('broadcastStarted', () => note('broadcastStarted', {}));
+    session.on('broadcastStopped', () => note('broadcastStopped', {}));
     session.on('reconnecting', () => note('reconnecting', {}));
     session.on('reconnected', () => note('reconnected', {}));
     session.on('exception', (event) => note('exception', { name: event.name, message: event.message }));
@@ -87,8 +89,9 @@
   // publish offers fake devices and resolves when the library says so. While it
   // waits it notes when the first packet of media really left the page.
   async function publish(options = {}) {
-    const { loopback, noise, ...properties } = options;
+    const { loopback, noise, color, ...properties } = options;
     if (noise) properties.videoSource = noiseTrack();
+    if (color) properties.videoSource = colorTrack(color);
     publisher = await ov.initPublisherAsync(undefined, {
       publishAudio: true,
       publishVideo: true,
@@ -151,6 +154,26 @@
       context.putImageData(image, 0, 0);
     }, 66);
     return canvas.captureStream(15).getVideoTracks()[0];
+  }
+
+  // colorTrack is a picture of one colour between a white and a black band, with a
+  // moving dot so that it is alive.
+  function colorTrack(color) {
+    const canvas = document.createElement('canvas');
+    canvas.width = 320;
+    canvas.height = 240;
+    const context = canvas.getContext('2d');
+    let n = 0;
+    setInterval(() => {
+      context.fillStyle = color;
+      context.fillRect(0, 0, 320, 240);
+      context.fillStyle = '#000';
+      context.fillRect(0, 200, 320, 40);
+      context.fillStyle = '#fff';
+      context.fillRect(0, 0, 320, 40);
+      context.fillRect(n++ % 300, 210, 16, 16);
+    }, 50);
+    return canvas.captureStream(20).getVideoTracks()[0];
   }
 
   // noteFirstPacket brackets the moment at which media began to leave: it had
@@ -298,7 +321,62 @@
     return new MediaStream([...canvas.captureStream(25).getTracks(), ...sound.stream.getTracks()]);
   }
 
+  // watchHLS plays a playlist with hls.js, as a spectator's page would.
+  let spectator;
+  async function watchHLS({ url }) {
+    if (!window.Hls) {
+      await new Promise((resolve, reject) => {
+        const script = document.createElement('script');
+        script.src = '/hls.js';
+        script.onload = resolve;
+        script.onerror = () => reject(new Error('hls.js does not load'));
+        document.head.append(script);
+      });
+    }
+    const video = newVideo(true);
+    const hls = new Hls({ liveDurationInfinity: true });
+    spectator = { video, hls, errors: [] };
+    hls.on(Hls.Events.ERROR, (_, data) => {
+      spectator.errors.push(`${data.type} ${data.details} ${data.response ? data.response.code : ''} ${data.fatal ? 'fatal' : ''}`);
+    });
+    hls.loadSource(url);
+    hls.attachMedia(video);
+    video.play().catch(() => {}); // it plays when there is something to play
+    return Hls.version;
+  }
+
+  // spectator reports where the player is and what colour it shows in the middle.
+  function spectatorState() {
+    const { video, hls, errors } = spectator;
+    const answer = {
+      currentTime: video.currentTime,
+      width: video.videoWidth,
+      height: video.videoHeight,
+      frames: video.getVideoPlaybackQuality().totalVideoFrames,
+      audioTracks: hls.audioTracks.length,
+      latency: hls.latency,
+      live: hls.levels.length ? Boolean(hls.levels[Math.max(0, hls.currentLevel)].details?.live) : false,
+      errors,
+    };
+    if (video.videoWidth) {
+      const canvas = document.createElement('canvas');
+      canvas.width = canvas.height = 16;
+      const context = canvas.getContext('2d');
+      const { videoWidth: w, videoHeight: h } = video;
+      context.drawImage(video, w * 0.4, h * 0.4, w * 0.2, h * 0.2, 0, 0, 16, 16);
+      const { data } = context.getImageData(0, 0, 16, 16);
+      const mean = [0, 0, 0];
+      for (let i = 0; i < data.length; i++) if (i % 4 < 3) mean[i % 4] += data[i] / 256;
+      answer.color = mean.map(Math.round);
+    }
+    return answer;
+  }
+
   const api = {
+    watchHLS,
+    async spectator() {
+      return spectatorState();
+    },
     async version() {
       return new OpenVidu().libraryVersion;
     },
