@@ -41,7 +41,7 @@ func (a *active) open(ctx context.Context) (*endpoint, error) {
 	var err error
 	if e.id, err = e.media.Create(ctx, typ, params); err != nil {
 		switch {
-		case errors.Is(err, kerr.MediaObjectTypeNotFound), errors.Is(err, kerr.MediaObjectConstructorNotFound):
+		case errors.Is(err, kerr.MediaObjectTypeNotFound), errors.Is(err, kerr.MediaObjectNotAvailable):
 			return nil, &StartError{"the media node knows no output " + a.spec.Output}
 		case errors.Is(err, kerr.MediaObjectIllegalParam), errors.Is(err, kerr.MarshallError), errors.Is(err, kerr.URIPathFileNotFound):
 			return nil, &StartError{"the media node refuses the target: " + err.Error()}
