@@ -44,6 +44,7 @@ type playback struct {
 	ended  func()
 	failed func(typ string, err error)
 	over   atomic.Bool // ended or failed was called, or stop
+	whole  atomic.Bool // ended was called
 
 	mu     sync.Mutex // leaf
 	medium medium
@@ -59,6 +60,7 @@ func newPlayback(parent context.Context, outs map[pipeline.Kind]*pipeline.Output
 // end tells that the media is over by itself.
 func (b *playback) end() {
 	if !b.over.Swap(true) {
+		b.whole.Store(true)
 		b.ended()
 	}
 }

@@ -164,7 +164,8 @@ func (e *Post) take(w http.ResponseWriter, r *http.Request, b *playback) (status
 			}
 		}
 	}
-	if err != nil {
+	// Short media may be over before the answer to Play is here.
+	if err != nil && !b.whole.Load() {
 		b.fail(errorStream, err)
 		b.stop()
 		return http.StatusServiceUnavailable, "the media cannot be played now"
