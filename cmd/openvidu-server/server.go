@@ -21,6 +21,7 @@ import (
 	"github.com/govidu/govidu/internal/medianode"
 	"github.com/govidu/govidu/internal/obs"
 	"github.com/govidu/govidu/internal/process"
+	"github.com/govidu/govidu/internal/proof"
 	"github.com/govidu/govidu/internal/serve"
 	"github.com/govidu/govidu/openvidu"
 	"github.com/govidu/govidu/openvidu/broadcast"
@@ -195,9 +196,12 @@ func (s *server) startRecordings(ctx context.Context) error {
 	if !s.cfg.RecordingEnabled {
 		return nil
 	}
-	var err error
+	keys, err := proof.OpenKeys(filepath.Join(s.cfg.StateDir, "recording-keys"))
+	if err != nil {
+		return fmt.Errorf("keys of recordings: %w", err)
+	}
 	s.recordings, err = recording.New(recording.Options{
-		Dir: s.cfg.RecordingPath, Rooms: s.manager, Log: s.log, ProcessID: recorder.ProcessID(),
+		Keys: keys, Dir: s.cfg.RecordingPath, Rooms: s.manager, Log: s.log, ProcessID: recorder.ProcessID(),
 		PublicURL:       s.cfg.PublicURL(s.port()),
 		AutostopTimeout: time.Duration(s.cfg.RecordingAutostop) * time.Second,
 		Studios:         s.studios, Nodes: s.media,

@@ -188,6 +188,9 @@ type recordingCmd struct {
 	Stop     recordingStop     `cmd:"" help:"Stop a recording."`
 	Delete   recordingDelete   `cmd:"" help:"Delete a recording and its files."`
 	Download recordingDownload `cmd:"" help:"Fetch a recording's file."`
+	Verify   recordingVerify   `cmd:"" help:"Say that a recording is true, or name the files and seconds that are not."`
+	Align    recordingAlign    `cmd:"" help:"Put all takes of each participant into one file, in step, without transcoding."`
+	Key      recordingKey      `cmd:"" help:"Print the public keys that recordings are signed with."`
 }
 
 type recording struct {

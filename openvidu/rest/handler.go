@@ -114,6 +114,7 @@ func (h *Handler) routes() {
 	api("GET /recordings/{recordingId}", h.recordings(handle(h, h.getRecording)))
 	api("DELETE /recordings/{recordingId}", h.recordings(handle(h, h.deleteRecording)))
 
+	api("GET /recording-keys", h.recordings(handle(h, h.recordingKeys)))
 	api("GET /recordings/{recordingId}/layout", h.recordings(handle(h, h.getLayout)))
 	api("PUT /recordings/{recordingId}/layout", h.recordings(handle(h, h.setLayout)))
 	api("POST /recordings/{recordingId}/{action}", h.recordings(h.direct()))
