@@ -124,12 +124,14 @@ func ParseTarget(s string) (secret.Secret, error) {
 		return none, errors.New(`must begin with "rtmp://" or "rtmps://"`)
 	case u.Hostname() == "" || u.Opaque != "":
 		return none, errors.New("names no host")
-	case strings.Trim(u.Path, "/") == "":
-		return none, errors.New("names no application")
+	case u.User != nil:
+		return none, errors.New("must not hold a name or password")
+	case !strings.Contains(strings.Trim(u.Path, "/"), "/") || strings.HasSuffix(u.Path, "/"):
+		return none, errors.New("names no application and stream (rtmp://HOST/APPLICATION/STREAM)")
 	case u.Fragment != "":
 		return none, errors.New(`must not hold "#"`)
 	}
-	built := url.URL{Scheme: u.Scheme, User: u.User, Host: u.Host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
+	built := url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath, RawQuery: u.RawQuery}
 	return secret.New(built.String()), nil
 }
 
@@ -147,9 +149,6 @@ func redactText(text string, target secret.Secret) string {
 			parts := strings.Split(strings.Trim(u.Path, "/"), "/")
 			hide = append(hide, strings.Join(parts[min(1, len(parts)-1):], "/"))
 			hide = append(hide, parts[len(parts)-1])
-			if p, ok := u.User.Password(); ok {
-				hide = append(hide, p)
-			}
 		}
 		for _, h := range hide {
 			if len(h) > 1 {
