@@ -45,7 +45,7 @@ func (p *Peer) newLeg(n int, pl *plan, private bool) (*leg, error) {
 	active := pl != nil && pl.active
 	pc, err := p.engine.newConnection(connectionConfig{
 		active: active, private: private, data: p.cfg.DataChannels, certificate: p.cfg.Certificate,
-		network: *p.network.Load(), dscp: p.cfg.DSCP, nacks: &p.nacks,
+		network: *p.network.Load(), dscp: p.cfg.DSCP, nacks: &p.nacks, came: p.came,
 	})
 	if err != nil {
 		return nil, err

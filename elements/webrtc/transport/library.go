@@ -30,6 +30,10 @@ const (
 	// replayWindow is how late, in packets, one may be: a retransmission of a
 	// fast stream is far behind. It is what browsers use.
 	replayWindow = 1024
+	// A missing packet is asked for at once and again, as long as somebody who puts
+	// packets in order waits for it (pipeline.ReorderDelay).
+	nackEvery = 50 * time.Millisecond
+	nackTimes = 6
 )
 
 // Header extensions that we answer with (RFC 8285).
@@ -119,7 +123,7 @@ func newMediaEngine() (*webrtc.MediaEngine, error) {
 // transport-wide feedback. The sending side (retransmission, sender reports) is
 // our own, see Sender.
 func newFactories(log *slog.Logger) ([]interceptor.Factory, error) {
-	nacks, err := nack.NewGeneratorInterceptor(nack.WithGeneratorLoggerFactory(pionLog{log}))
+	nacks, err := nack.NewGeneratorInterceptor(nack.WithGeneratorLoggerFactory(pionLog{log}), nack.GeneratorInterval(nackEvery), nack.GeneratorMaxNacksPerPacket(nackTimes))
 	if err != nil {
 		return nil, err
 	}
@@ -134,10 +138,12 @@ func newFactories(log *slog.Logger) ([]interceptor.Factory, error) {
 	return []interceptor.Factory{nacks, reports, feedback}, nil
 }
 
-// nackCounter counts the NACKs that the helper behind it sends.
+// nackCounter counts the NACKs that the helper behind it sends. The helper does
+// not see what comes by RTX (RFC 4588): what has come is not asked for again.
 type nackCounter struct {
 	interceptor.NoOp
-	n *atomic.Uint64
+	n    *atomic.Uint64
+	came func(ssrc uint32, seq uint16) bool
 }
 
 // NewInterceptor implements interceptor.Factory: there is one for a connection.
@@ -146,13 +152,37 @@ func (c *nackCounter) NewInterceptor(string) (interceptor.Interceptor, error) { 
 // BindRTCPWriter implements interceptor.Interceptor.
 func (c *nackCounter) BindRTCPWriter(w interceptor.RTCPWriter) interceptor.RTCPWriter {
 	return interceptor.RTCPWriterFunc(func(packets []rtcp.Packet, a interceptor.Attributes) (int, error) {
+		send := make([]rtcp.Packet, 0, len(packets))
 		for _, p := range packets {
-			if _, ok := p.(*rtcp.TransportLayerNack); ok {
+			if n, ok := p.(*rtcp.TransportLayerNack); ok {
+				if p = c.missing(n); p == nil {
+					continue
+				}
 				c.n.Add(1)
 			}
+			send = append(send, p)
 		}
-		return w.Write(packets, a)
+		if len(send) == 0 {
+			return 0, nil
+		}
+		return w.Write(send, a)
 	})
+}
+
+// missing leaves of a NACK what has not come; nil when all has.
+func (c *nackCounter) missing(n *rtcp.TransportLayerNack) rtcp.Packet {
+	var ask []uint16
+	for i := range n.Nacks {
+		for _, seq := range n.Nacks[i].PacketList() {
+			if !c.came(n.MediaSSRC, seq) {
+				ask = append(ask, seq)
+			}
+		}
+	}
+	if len(ask) == 0 {
+		return nil
+	}
+	return &rtcp.TransportLayerNack{SenderSSRC: n.SenderSSRC, MediaSSRC: n.MediaSSRC, Nacks: rtcp.NackPairsFromSequenceNumbers(ask)}
 }
 
 // connectionConfig is what differs between connections.
@@ -170,6 +200,7 @@ type connectionConfig struct {
 	network     Network
 	dscp        uint8
 	nacks       *atomic.Uint64
+	came        func(ssrc uint32, seq uint16) bool
 }
 
 // newConnection makes the library's object for one negotiation.
@@ -215,7 +246,7 @@ func (e *Engine) newConnection(c connectionConfig) (*webrtc.PeerConnection, erro
 		return nil, err
 	}
 	registry := &interceptor.Registry{}
-	registry.Add(&nackCounter{n: c.nacks})
+	registry.Add(&nackCounter{n: c.nacks, came: c.came})
 	for _, f := range e.factories {
 		registry.Add(f)
 	}

@@ -185,6 +185,19 @@ func (p *Peer) Pairs() []CandidatePair {
 	return pairs
 }
 
+// came tells whether a packet that the peer sends has arrived, by whatever way.
+func (p *Peer) came(ssrc uint32, seq uint16) bool {
+	for _, r := range []*Receiver{p.audioIn, p.videoIn} {
+		r.mu.Lock()
+		known, has := r.stats.packets > 0 && r.stats.ssrc == ssrc, r.stats.has(seq)
+		r.mu.Unlock()
+		if known {
+			return has
+		}
+	}
+	return false
+}
+
 // post queues a call for the Peer's goroutine. It never blocks.
 func (p *Peer) post(f func()) {
 	p.evMu.Lock()
