@@ -5,8 +5,9 @@
 //
 // What is on disk is the truth: each status change is written atomically before
 // it is told, finalising reads nothing but the folder, and Recover finishes at the
-// next start whatever a dead process left. Composing pictures is not done here
-// yet; media bytes are written by the recorder of the media node.
+// next start whatever a dead process left. Composed
+// recordings take a view of openvidu/studio and a recorder to one file; media bytes
+// are written by the recorder of the media node.
 //
 // Service owns all goroutines: one that ticks, one per recording being finalised
 // and one per timer that fired; Close waits for them. Specification: OpenVidu
