@@ -8,9 +8,10 @@ import (
 )
 
 const (
-	// fillLeast is the shortest hole in sound that is filled: less is a correction
-	// of the clock, which nobody hears.
-	fillLeast = 20 * time.Millisecond
+	// fillFrame is what a packet of sound lasts, fillLeast the shortest hole that is
+	// filled: less is a correction of the clock, which nobody hears.
+	fillFrame = 20 * time.Millisecond
+	fillLeast = 15 * time.Millisecond
 	// fillMost is the longest: after that, players must heed times.
 	fillMost = 30 * time.Second
 )
@@ -20,7 +21,7 @@ const (
 var opusShort = []struct {
 	toc    byte
 	length time.Duration
-}{{31 << 3, 20 * time.Millisecond}, {30 << 3, 10 * time.Millisecond}, {29 << 3, 5 * time.Millisecond}, {28 << 3, 2500 * time.Microsecond}}
+}{{31 << 3, fillFrame}, {30 << 3, 10 * time.Millisecond}, {29 << 3, 5 * time.Millisecond}, {28 << 3, 2500 * time.Microsecond}}
 
 // fill puts frames without content before a unit of Opus that does not follow
 // the one before, as a sender with DTX leaves it: a decoder conceals or is
@@ -42,7 +43,11 @@ func (t *fileTrack) fill(mux Muxer, next *pipeline.Packet) error {
 	}
 	stereo := next.Payload[0] & 4
 	for _, x := range opusShort {
-		for next.PTS-t.end >= x.length {
+		least := x.length
+		if x.length == fillFrame {
+			least = fillLeast // a lost packet, and the clock was corrected
+		}
+		for next.PTS-t.end >= least {
 			if err := put(x.toc|stereo, x.length); err != nil {
 				return err
 			}

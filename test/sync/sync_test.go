@@ -129,6 +129,9 @@ func (c Case) judge(t *testing.T, what string, r *result) {
 	if m := quantile(r.off, 0.5).Abs(); m > median {
 		t.Errorf("%s: the median of picture minus sound is %v, want within %v", what, m, median)
 	}
+	if c.Reports == Deaf {
+		p95 = time.Second // who says nothing for seconds cannot be known sooner
+	}
 	if m := quantile(magnitudes(r.off), 0.95); m > p95 {
 		t.Errorf("%s: picture minus sound is %v at the 95th percentile, want within %v", what, m, p95)
 	}
