@@ -60,7 +60,7 @@ func play(out *pipeline.Output, epoch time.Time, f *pipeline.Format, frames []co
 func pictures(t *testing.T, format string, stream []byte) int {
 	t.Helper()
 	codectest.NeedFFmpeg(t)
-	cmd := exec.Command("ffmpeg", "-v", "error", "-threads", "1", "-f", format, "-i", "-", "-vf", "scale=16:16", "-pix_fmt", "gray", "-f", "rawvideo", "-")
+	cmd := exec.Command("ffmpeg", "-v", "error", "-threads", "1", "-f", format, "-i", "-", "-vf", "scale=16:16", "-vsync", "passthrough", "-pix_fmt", "gray", "-f", "rawvideo", "-")
 	cmd.Stdin = bytes.NewReader(stream)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -54,6 +54,10 @@ var Reviewed = []Entry{
 		Reason: "header extensions of BUNDLE (RFC 9143) and of who speaks, taken when the peer has them",
 	},
 	{
+		Kind: SDP, Theirs: none, Ours: `a=extmap:\d+ http://www\.webrtc\.org/experiments/rtp-hdrext/abs-capture-time`,
+		Reason: "the time at which the sender took a sample, which keeps picture and sound of recordings together from the first packet",
+	},
+	{
 		Kind: SDP, Theirs: none, Ours: `a=msid:.*|a=ssrc:# msid:.*|a=ice-options:trickle|a=rtcp-rsize|a=max-message-size:\d+`,
 		Reason: "attributes of JSEP (RFC 8829) that the original leaves out and browsers write themselves",
 	},
