@@ -77,7 +77,7 @@ func Types(d Deps) []elements.Type {
 		},
 		{
 			Name: "RecorderEndpoint", Extends: "UriEndpoint", Module: "elements",
-			Doc: "Writes the media it receives to a file, or uploads it: WebM (VP8, VP9, AV1, Opus), Matroska (any of these, H264, PCMU, PCMA), MP4 (H264, Opus) or FLV (H264, AAC). What comes in another codec is converted. A file survives a crash of the server.",
+			Doc: "Writes the media it receives to a file, or uploads it: WebM (VP8, VP9, AV1, Opus), Matroska (any of these, H264, AAC, PCMU, PCMA), MP4 (H264, AAC, Opus) or FLV (H264, AAC). What comes in another codec is converted. A file survives a crash of the server.",
 			New: elements.New(newRecorder(d)),
 			Members: []elements.Member{
 				elements.Method("record", (*Recorder).Record),
@@ -85,6 +85,16 @@ func Types(d Deps) []elements.Type {
 				elements.Event[elements.None]("Recording"),
 				elements.Event[elements.None]("Paused"),
 				elements.Event[elements.None]("Stopped"),
+			},
+		},
+		{
+			Name: "RtmpEndpoint", Extends: "UriEndpoint", Module: "govidu",
+			Doc: "Publishes what it receives to an RTMP server (rtmp, rtmps), as H264 and AAC; other media is converted. A server that is lost is tried again until stop; neither it nor a server that reads nothing holds anybody up. Disconnected comes for each connection that ended and each attempt that failed.",
+			New: elements.New(newRTMP(d)),
+			Members: []elements.Member{
+				elements.Method("start", (*RTMP).Start),
+				elements.Event[elements.None]("Connected"),
+				elements.Event[LostFields]("Disconnected"),
 			},
 		},
 		{

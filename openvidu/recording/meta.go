@@ -90,6 +90,9 @@ func parseMeta(id string, b []byte) (*metadata, error) {
 	if m.Schema != schema {
 		kind = errForeign
 	}
+	if m.foreign() && m.Status == "available" {
+		m.Status = Ready // what releases before 2.10 called it
+	}
 	switch {
 	case m.ID != id:
 		return nil, fmt.Errorf("%w: id is not that of its folder", kind)

@@ -81,6 +81,9 @@ func (s *Service) recoverFolder(ctx context.Context, id string, r *Recovery) *ac
 		m, err = parseMeta(id, b)
 	}
 	switch {
+	case errors.Is(err, errMetadata) && !s.store.marked(id, b):
+		log.Warn("metadata is not readable and left alone, nothing says that it is ours", obs.AttrErr, obs.Quote(err.Error()))
+		return nil
 	case errors.Is(err, errMetadata):
 		r.Quarantined++
 		log.Error("metadata is moved to quarantine", obs.AttrErr, obs.Quote(err.Error()))

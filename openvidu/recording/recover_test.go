@@ -171,7 +171,7 @@ func TestRecover(t *testing.T) {
 	h.leave("foreign", foreign, "str_a")
 	torn := filepath.Join(h.dir, "torn")
 	must(os.Mkdir(torn, 0o750))
-	must(os.WriteFile(filepath.Join(torn, ".recording.torn"), []byte(`{"id":"torn","na`), 0o600))
+	must(os.WriteFile(filepath.Join(torn, ".recording.torn"), []byte(`{"schema":1,"id":"torn","na`), 0o600))
 	must(os.WriteFile(filepath.Join(torn, "str_a.webm"), media, 0o600))
 	must(os.MkdirAll(filepath.Join(h.dir, "photos", "2024"), 0o750))
 	must(os.WriteFile(filepath.Join(h.dir, "photos", "cat.jpg"), []byte("cat"), 0o600))
@@ -210,7 +210,7 @@ func TestRecover(t *testing.T) {
 	}
 	if q, _ := filepath.Glob(filepath.Join(h.dir, quarantine, ".recording.torn.*")); len(q) != 1 {
 		t.Errorf("quarantine holds %v", q)
-	} else if b, _ := os.ReadFile(q[0]); string(b) != `{"id":"torn","na` {
+	} else if b, _ := os.ReadFile(q[0]); string(b) != `{"schema":1,"id":"torn","na` {
 		t.Errorf("quarantined file is %q", b)
 	}
 	for _, keep := range []string{"torn/str_a.webm", "photos/cat.jpg", "photos/2024", "foreign/str_a.webm", "other/str_a.webm"} {
