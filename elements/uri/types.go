@@ -1,5 +1,6 @@
 // Package uri is the family of endpoints that read or write a URI or are reached
-// by one: PlayerEndpoint, RecorderEndpoint, HttpPostEndpoint. Bytes are opened
+// by one: PlayerEndpoint, RecorderEndpoint, RtmpEndpoint, HttpPostEndpoint; and
+// Snapshot, a picture of a file. Bytes are opened
 // and fetched here (internal/fetch), containers are taken apart in workers, which
 // never see a caller's text. How a file is written is recorder's; who may be connected to
 // whom is elements'. A recorder accepts units only, so its pipeline must have
@@ -96,6 +97,12 @@ func Types(d Deps) []elements.Type {
 				elements.Event[elements.None]("Connected"),
 				elements.Event[LostFields]("Disconnected"),
 			},
+		},
+		{
+			Name: "Snapshot", Extends: "MediaObject", Module: "govidu",
+			Doc:     "Takes one picture of a media file and writes it as a JPEG file, at atMs or, when that is negative, in the middle; width 0 leaves the picture's own size.",
+			New:     elements.New(newSnapshot(d)),
+			Members: []elements.Member{elements.Method("take", (*Snapshot).Take)},
 		},
 		{
 			Name: "HttpEndpoint", Extends: "SessionEndpoint", Module: "elements", Abstract: true,
