@@ -40,6 +40,8 @@ type Options struct {
 	Codecs func(*webrtc.MediaEngine)
 	// NoNACK leaves the helpers out, so that nothing is asked for again.
 	NoNACK bool
+	// Interceptors replaces the library's default helpers.
+	Interceptors func(*interceptor.Registry)
 	// Lose drops received datagrams for which it returns true.
 	Lose func(datagram []byte) bool
 }
@@ -75,7 +77,9 @@ func New(t testing.TB, o Options) *Browser {
 		o.Codecs(me)
 	}
 	reg := &interceptor.Registry{}
-	if !o.NoNACK {
+	if o.Interceptors != nil {
+		o.Interceptors(reg)
+	} else if !o.NoNACK {
 		must(t, webrtc.RegisterDefaultInterceptors(me, reg))
 	}
 	se := webrtc.SettingEngine{}
