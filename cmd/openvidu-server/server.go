@@ -32,6 +32,7 @@ import (
 	"github.com/govidu/govidu/openvidu/studio"
 	"github.com/govidu/govidu/openvidu/web"
 	"github.com/govidu/govidu/recorder"
+	"github.com/govidu/govidu/recorder/storage"
 )
 
 // compatible is the OpenVidu release whose contract is served.
@@ -61,6 +62,7 @@ type server struct {
 	media      *localMedia
 	manager    *openvidu.Manager
 	studios    *studio.Service
+	storage    *storage.Uploader  // nil when recordings stay in their folder
 	recordings *recording.Service // nil when recording is switched off
 	broadcasts *broadcast.Service
 	signal     *signal.Handler
@@ -81,6 +83,7 @@ func newServer(ctx context.Context, cfg *config.Config, version string, log *slo
 		func() error { return s.startMedia(ctx) },
 		s.startRooms,
 		s.startStudios,
+		func() error { return s.startStorage(ctx) },
 		func() error { return s.startRecordings(ctx) },
 		s.startBroadcasts,
 		func() error { return s.openDoors(mux) },
@@ -205,6 +208,7 @@ func (s *server) startRecordings(ctx context.Context) error {
 		PublicURL:       s.cfg.PublicURL(s.port()),
 		AutostopTimeout: time.Duration(s.cfg.RecordingAutostop) * time.Second,
 		Studios:         s.studios, Nodes: s.media,
+		Storage: storageOf(s.storage), ReadyWhenUploaded: s.cfg.ReadyWhenUploaded,
 	})
 	if err != nil {
 		return err
@@ -271,6 +275,9 @@ func (s *server) arrangeClosing() {
 	s.down.Add("rooms", func(context.Context) error { return s.manager.Close() })
 	s.down.Add("studios", func(context.Context) error { return s.studios.Close() })
 	s.down.Add("broadcasts", func(context.Context) error { return s.broadcasts.Close() })
+	if s.storage != nil {
+		s.down.Add("storage", func(context.Context) error { return s.storage.Close() })
+	}
 	if s.recordings != nil {
 		s.down.Add("recordings", func(context.Context) error { return s.recordings.Close() })
 	}

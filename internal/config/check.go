@@ -32,7 +32,9 @@ func (c *Config) check() error {
 	c.deriveAnnounced()
 	endpointWarnings, endpointErr := c.Endpoints.check(&c.AnnouncedIP)
 	c.warn(endpointWarnings...)
-	return errors.Join(endpointErr,
+	storageWarnings, storageErr := c.Storage.check()
+	c.warn(storageWarnings...)
+	return errors.Join(endpointErr, storageErr,
 		c.checkDomain(), c.checkSecret(), kmsErr,
 		checkPort("HTTPS_PORT", c.HTTPSPort), checkPort("GOVIDU_MEDIA_PORT", c.MediaPort), checkPort("GOVIDU_STUN_PORT", c.STUNPort),
 		checkBandwidth("RECV", c.MinRecvBandwidth, c.MaxRecvBandwidth),

@@ -17,6 +17,7 @@ type Config struct {
 	Endpoints `group:"Kurento endpoints"`
 	Video     `group:"Video streams"`
 	Recording `group:"Recording"`
+	Storage   `group:"Where recordings are stored"`
 	Sessions  `group:"Sessions"`
 	Operation `group:"Operation"`
 

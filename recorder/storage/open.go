@@ -23,6 +23,11 @@ type Location struct {
 	// tools (environment, files, the machine's role).
 	AccessKey string
 	SecretKey secret.Secret
+	// Headers go with S3 uploads; names are canonical.
+	Headers map[string]secret.Secret
+	// AzureAccount and AzureKey are Azure's; empty: the usual places.
+	AzureAccount string
+	AzureKey     secret.Secret
 }
 
 // opener opens the bucket of one scheme.
@@ -51,7 +56,7 @@ func parse(l Location) (*url.URL, error) {
 	case !ok:
 		return nil, fmt.Errorf("storage URL must begin with one of %s", strings.Join(slices.Sorted(maps.Keys(known)), "://, ")+"://")
 	case drivers[u.Scheme] == nil:
-		return nil, fmt.Errorf("%s:// is not in this build: build with -tags %s", u.Scheme, tag)
+		return nil, fmt.Errorf("%s:// is not in this build: it needs -tags %s (make build has it)", u.Scheme, tag)
 	case u.Host == "":
 		return nil, errors.New("storage URL names no bucket")
 	case u.User != nil:
