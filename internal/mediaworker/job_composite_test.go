@@ -177,8 +177,8 @@ func (s *stageRig) see(stream uint16, name codec.Name, width, height int, what s
 	s.t.Helper()
 	wrong := "no picture"
 	for end := time.Now().Add(patience); time.Now().Before(end); {
+		s.forget(stream) // first: the keyframe may come before the answer
 		s.must(wire.MethodKeyFrame, wire.IDParams{Stream: stream})
-		s.forget(stream)
 		var frames []coded
 		for time.Now().Before(end) {
 			frames = s.frames1(stream)
