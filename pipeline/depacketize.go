@@ -16,6 +16,10 @@ const (
 	keyFrameRetry = time.Second
 	// maxUnitBytes bounds what a sender can make us hold for one frame.
 	maxUnitBytes = 8 << 20
+	// opusLookahead is how much later than its packet's first sample a sound comes
+	// out of an Opus decoder: libopus at its default, as every browser sends it
+	// (312 samples, RFC 7845 §4.2). RTP timestamps name the sample (RFC 7587 §4.1).
+	opusLookahead = 312 * time.Second / 48000
 	// layerSilence is how long the chosen simulcast layer may be silent before
 	// another takes its place.
 	layerSilence = 2 * time.Second
@@ -27,7 +31,8 @@ type depacketizer struct{}
 // NewDepacketizer makes the Converter RTP → Unit for VP8, VP9, H264, AV1, opus,
 // PCMU and PCMA; pass it to New. Each conversion has a reorder buffer (at most
 // ReorderDelay or ReorderPackets), cuts frames by timestamp and marker, keeps
-// the PTS of a frame's first packet and sets Key and Gap. After a loss in video
+// the PTS of a frame's first packet (of Opus, when its sound is heard: the
+// encoder's lookahead before it) and sets Key and Gap. After a loss in video
 // it asks for a keyframe and gives nothing out until one comes; audio goes on
 // with Gap set. H264 units are Annex B and carry SPS and PPS before each IDR.
 // Of several simulcast layers it follows one.
@@ -301,7 +306,10 @@ func (d *depacketization) finish() {
 			d.format = &f
 		}
 	}
-	gap := d.gap
+	gap, pts := d.gap, p.PTS
 	d.gap = false
-	d.out.Push(&Packet{Format: d.format, Payload: unit, PTS: p.PTS, Arrival: p.Arrival, Layer: p.Layer, Key: key, Gap: gap, Fix: p.Fix})
+	if d.from.Codec == codec.Opus {
+		pts -= opusLookahead
+	}
+	d.out.Push(&Packet{Format: d.format, Payload: unit, PTS: pts, Arrival: p.Arrival, Layer: p.Layer, Key: key, Gap: gap, Fix: p.Fix})
 }

@@ -54,6 +54,9 @@ func TestDepacketizeRealFrames(t *testing.T) {
 			}
 			for i, u := range s.got {
 				want := frames[i]
+				if name == codec.Opus {
+					want.PTS -= 312 * time.Second / 48000 // the encoder's lookahead
+				}
 				same := bytes.Equal(u.Payload, want.Data)
 				if name == codec.H264 { // the payloader leaves SEI where it was, but start codes may differ
 					same = bytes.Equal(codec.AVCC(u.Payload), codec.AVCC(want.Data))

@@ -138,9 +138,13 @@ func (c *packetization) push(p *Packet) (wish bool) {
 	c.gap = false
 	first := c.fresh
 	c.fresh = false
+	pts := p.PTS
+	if c.from.Codec == codec.Opus {
+		pts += opusLookahead // timestamps name the sample that went into the encoder
+	}
 	if first {
 		// The random offset places the first timestamp; PTS may be large.
-		c.offset -= ticks(p.PTS, c.format.ClockRate)
+		c.offset -= ticks(pts, c.format.ClockRate)
 		c.offset += rand.Uint32()
 	}
 	video := c.from.Kind == Video
@@ -148,7 +152,7 @@ func (c *packetization) push(p *Packet) (wish bool) {
 	done := 0 // samples of this unit already sent
 	for i, payload := range payloads {
 		q := &packets[i]
-		*q = Packet{Format: c.format, Header: c.header, Payload: payload, PTS: p.PTS, Arrival: p.Arrival, Layer: p.Layer, Gap: gap && i == 0}
+		*q = Packet{Format: c.format, Header: c.header, Payload: payload, PTS: pts, Arrival: p.Arrival, Layer: p.Layer, Gap: gap && i == 0}
 		if video {
 			q.Key = p.Key && (i == 0 || codec.KeyFrameRTP(c.from.Codec, payload))
 			q.Header.Marker = i == len(payloads)-1

@@ -260,7 +260,7 @@ func (f *File) complete() bool {
 			return false
 		}
 	}
-	return len(f.o.Expect) < 2 || !slices.ContainsFunc(f.pending, func(p *pipeline.Packet) bool { return !p.Fix.Known() })
+	return !slices.ContainsFunc(f.pending, func(p *pipeline.Packet) bool { return !p.Fix.Known() })
 }
 
 // start settles the time zero at the earliest unit and writes what waited.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"path"
 	"strings"
 	"sync"
 	"time"
@@ -192,6 +193,16 @@ func (u *Uploader) Finish(id string, names []string, last string, uploaded func(
 	u.order(id, func(j *job) {
 		j.phase, j.names, j.last, j.uploaded = final, names, last, uploaded
 	})
+}
+
+// Known says that Finish was called for a recording, in this process or an earlier
+// one.
+func (u *Uploader) Known(id string) bool {
+	if !plain(id) {
+		return false
+	}
+	_, err := u.root.Lstat(path.Join(id, stateName))
+	return err == nil
 }
 
 // End ends what Begin began; what is in the bucket stays. After Finish it does
