@@ -33,8 +33,10 @@ type metadata struct {
 	// Retry asks the next start to finish what could not be finished (a full disk).
 	Retry bool `json:"retry,omitempty"`
 	// Outcome is the status that a stopped recording gets when it is uploaded.
-	Outcome Status     `json:"outcome,omitempty"`
-	Files   []fileMeta `json:"files,omitempty"`
+	Outcome Status `json:"outcome,omitempty"`
+	// Stored says that the files go, or went, into the bucket.
+	Stored bool       `json:"stored,omitempty"`
+	Files  []fileMeta `json:"files,omitempty"`
 	// Changes are what was done to a composed recording while it ran.
 	Changes        []change `json:"changes,omitempty"`
 	ChangesLeftOut int      `json:"changesLeftOut,omitempty"`

@@ -112,6 +112,7 @@ func (s *Service) recoverFolder(ctx context.Context, id string, r *Recovery) *ac
 		if err := s.resweep(ctx, m); err != nil {
 			log.Warn("packed files are kept beside the zip", obs.AttrErr, err)
 		}
+		s.reupload(m)
 		return nil
 	case m.Status == Failed && !m.Retry:
 		return nil

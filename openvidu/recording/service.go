@@ -273,12 +273,14 @@ func (s *Service) List() ([]Recording, error) {
 }
 
 // Delete removes a recording and its files: ErrNotFound, ErrInProgress (until it
-// is ready or failed), ErrReadOnly for one of another server.
+// is ready, failed or waits for its upload only), ErrReadOnly for one of another
+// server.
 func (s *Service) Delete(id string) error {
 	if !idForm.MatchString(id) {
 		return ErrNotFound
 	}
-	if s.lookup(id) != nil {
+	a := s.lookup(id)
+	if a != nil && a.snapshot().Outcome == "" {
 		return ErrInProgress
 	}
 	m, err := s.store.readMeta(id)
@@ -287,13 +289,16 @@ func (s *Service) Delete(id string) error {
 		return ErrNotFound
 	case m.foreign():
 		return ErrReadOnly
-	case m.Status != Ready && m.Status != Failed:
+	case m.Status != Ready && m.Status != Failed && m.Outcome == "":
 		return ErrInProgress
 	}
 	if s.opts.Storage != nil {
 		if err := s.opts.Storage.Delete(id); err != nil {
 			return err
 		}
+	}
+	if a != nil {
+		s.drop(a)
 	}
 	if err := s.store.deleteFolder(id); err != nil {
 		if errors.Is(err, fs.ErrNotExist) { // somebody else was faster

@@ -32,6 +32,9 @@ type Storage interface {
 	// uploads last, which uploaded may have written. It goes on in the next
 	// process when this one ends; repeating it is harmless. uploaded may be nil.
 	Finish(id string, names []string, last string, uploaded func(error))
+	// Known says that Finish was called for a recording, in this process or an earlier
+	// one.
+	Known(id string) bool
 	// End ends what Begin began, unless Finish was called.
 	End(id string)
 	// Delete promises, on the disk, that everything of the recording will be
@@ -57,14 +60,18 @@ func (m *metadata) shown() Recording {
 	return r
 }
 
-// holdBack keeps a recording that has its files at stopped until they are
-// uploaded, if that is wished. The outcome waits in the metadata.
+// holdBack notes that a recording which has its files is to be uploaded, and keeps
+// it at stopped until it is, if that is wished. The outcome waits in the metadata.
 func (s *Service) holdBack(a *active) {
-	if s.opts.Storage == nil || !s.opts.ReadyWhenUploaded {
+	if s.opts.Storage == nil {
 		return
 	}
 	a.update(func(m *metadata) {
-		if m.URL != nil {
+		if m.URL == nil {
+			return
+		}
+		m.Stored = true
+		if s.opts.ReadyWhenUploaded {
 			m.Outcome, m.Status = m.Status, Stopped
 		}
 	})
@@ -85,8 +92,12 @@ func (s *Service) conclude(a *active) {
 	s.tellFinal(a)
 }
 
-// uploaded settles a recording that was held back.
+// uploaded settles a recording that was held back. One that was deleted meanwhile is
+// left alone, and after Close the next process does it.
 func (s *Service) uploaded(a *active, err error) {
+	if s.ctx.Err() != nil || s.lookup(a.snapshot().ID) != a {
+		return
+	}
 	a.update(func(m *metadata) {
 		m.Status, m.Outcome = m.Outcome, ""
 		if err != nil {
@@ -121,6 +132,14 @@ func (s *Service) uploads(id string) (names []string) {
 		}
 	}
 	return names
+}
+
+// reupload makes sure of the upload of a recording that was ready, but perhaps not
+// handed on, when its process ended.
+func (s *Service) reupload(m *metadata) {
+	if s.opts.Storage != nil && m.Stored && !s.opts.Storage.Known(m.ID) {
+		s.opts.Storage.Finish(m.ID, s.uploads(m.ID), metaName(m.ID), nil)
+	}
 }
 
 // resumeUpload goes on with a recording whose files were final when its process
@@ -183,7 +202,7 @@ func (s *Service) inBucket(id string, err error) bool {
 		return false
 	}
 	m, err := s.store.readMeta(id)
-	return err == nil && !m.foreign() && m.URL != nil
+	return err == nil && !m.foreign() && m.Stored
 }
 
 func visible(id, file string) bool {

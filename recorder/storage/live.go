@@ -58,7 +58,7 @@ func (u *Uploader) stepLive(ctx context.Context, j *job) error {
 	var errs []error
 	for _, e := range entries {
 		name := e.Name()
-		if name == stateName || strings.HasSuffix(name, tmpSuffix) || strings.HasSuffix(name, ".zip"+partSuffix) {
+		if name == stateName || strings.HasSuffix(name, tmpSuffix) || strings.HasSuffix(name, ".zip"+partSuffix) || strings.HasSuffix(name, ".zip") { // made of the others at the end
 			continue
 		}
 		g := j.growing[name]
