@@ -1,0 +1,204 @@
+package e2e
+
+import (
+	"fmt"
+	"image"
+	"image/png"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	xdraw "golang.org/x/image/draw"
+
+	"github.com/govidu/govidu/internal/layout"
+)
+
+// everyCombination runs each layout with each number of publishers, which takes
+// minutes: `make test-composed`.
+func everyCombination() bool { return os.Getenv("GOVIDU_COMPOSED") == "1" }
+
+// stage is the custom layout of these tests: two places, one over the other and
+// cut to fill, and a row for the rest.
+const stage = `{"layout": "CUSTOM", "background": {"color": "#203060"}, "names": false,
+	"tiles": [
+		{"match": {"index": 1}, "x": 0.05, "y": 0.05, "width": 0.6, "height": 0.6},
+		{"match": {"index": 2}, "x": 0.6, "y": 0.15, "width": 0.3, "height": 0.32, "z": 1, "fit": "cover"}],
+	"rest": {"layout": "BEST_FIT", "x": 0.05, "y": 0.72, "width": 0.9, "height": 0.25}}`
+
+// layoutsFolder makes a folder of custom layouts with stage in it.
+func layoutsFolder(t *testing.T) string {
+	t.Helper()
+	folder := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(folder, "stage"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "stage", "layout.json"), []byte(stage), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// TestComposedLayouts has the unmodified openvidu-node-client record players whose
+// pictures are numbered: every tile is where the layout puts it and shows the right
+// one, all of them at the same time, and nothing stands still or goes back.
+func TestComposedLayouts(t *testing.T) {
+	layouts, numbers := []string{layout.PictureInPicture, layout.Custom}, []int{2}
+	if everyCombination() {
+		layouts = []string{layout.BestFit, layout.PictureInPicture, layout.VerticalPresentation, layout.HorizontalPresentation, layout.Speaker, layout.Portrait, layout.Custom}
+		numbers = []int{1, 2, 4, 9}
+	}
+	for i := range slices.Max(numbers) {
+		clipOf(t, i+1, 640, 360) // encoded before anything is measured
+	}
+	s := startServer(t, "--recording-custom-layout="+layoutsFolder(t))
+	n := newNodeClient(t, s)
+	n.ok("createSession", map[string]any{"properties": map[string]any{"customSessionId": "stage", "forcedVideoCodec": "NONE"}}, nil)
+	c := newCast(t, s, "stage")
+	for _, number := range numbers {
+		c.until(number)
+		for _, name := range layouts {
+			t.Run(fmt.Sprintf("%s-%d", name, number), func(t *testing.T) { recordLayout(t, c, n, name) })
+		}
+	}
+	s.healthy()
+}
+
+func recordLayout(t *testing.T, c *cast, n *nodeClient, name string) {
+	const width, height = 1280, 720
+	s, numbers := c.s, len(c.players)
+	properties := map[string]any{"name": strings.ToLower(name), "outputMode": "COMPOSED", "resolution": fmt.Sprintf("%dx%d", width, height), "frameRate": 25, "recordingLayout": name}
+	if name == layout.Custom {
+		properties["customLayout"] = "stage"
+	}
+	var rec nodeRecording
+	n.ok("startRecording", map[string]any{"session": c.session, "properties": properties}, &rec)
+	now := c.placed(rec.ID)
+	runFor(t, 5*time.Second, "everybody is recorded", func() error { return nil })
+	n.ok("stopRecording", map[string]any{"recording": rec.ID}, nil)
+	ready := s.recordingIs(rec.ID, "ready")
+
+	spec := layout.Spec{Layout: name}
+	background := [3]byte{}
+	if name == layout.Custom {
+		var err error
+		if spec, err = layout.Parse([]byte(stage)); err != nil {
+			t.Fatal(err)
+		}
+		background = [3]byte{0x20, 0x30, 0x60}
+	}
+	places := c.places(t, spec, now, width, height)
+
+	film := s.fetch(rec.ID, rec.Properties.Name+".mp4")
+	keep(t, film)
+	plays(t, film)
+	longest := forward(t, times(t, film))
+	look := look(t, film, width, height, places, background)
+	for _, f := range look.faults {
+		t.Error(f)
+	}
+	v := judge(look.counters)
+	t.Logf("%.2f s, the longest step %.3f s; %v", ready.Duration, longest, v)
+	if v.pictures < 50 {
+		t.Fatalf("%d pictures show everybody", v.pictures)
+	}
+	if v.backward != 0 {
+		t.Errorf("%d numbers go back", v.backward)
+	}
+	if least := 0.99; v.within(1) < least && strictTimes() {
+		t.Errorf("%.3f of the pictures have all tiles within one number, want %.2f", v.within(1), least)
+	}
+	if least := 0.98; v.distinct < least && strictTimes() {
+		t.Errorf("%.3f of the pictures are distinct, want %.2f", v.distinct, least)
+	}
+	if v.broken > v.pictures/10 || strictTimes() && v.broken != 0 {
+		t.Errorf("%d of %d pictures are broken", v.broken, v.pictures)
+	}
+	for i, amplitude := range tones(t, film, ready.Duration-3, 2.5) {
+		if heard := amplitude > 0.02; heard != (i >= 1 && i <= numbers) && i > 0 {
+			t.Errorf("the tone of %d has amplitude %.3f", i, amplitude)
+		}
+	}
+	if folder := os.Getenv("GOVIDU_PICTURES"); folder != "" {
+		shrink(t, frameAt(t, film, time.Duration((ready.Duration-1)*float64(time.Second)), width, height),
+			filepath.Join(folder, fmt.Sprintf("%s-%d.png", strings.ReplaceAll(strings.ToLower(name), "_", "-"), numbers)))
+	}
+	n.ok("deleteRecording", map[string]any{"recording": rec.ID}, nil)
+}
+
+// placed waits until everybody has a picture.
+func (c *cast) placed(id string) (now layoutState) {
+	c.t.Helper()
+	eventually(c.t, eventDeadline, "everybody is in the picture", func() error {
+		c.s.rest(200, "GET", "/recordings/"+id+"/layout", nil, &now)
+		for _, tile := range now.Tiles {
+			if tile.Avatar {
+				return fmt.Errorf("no picture of %s yet", tile.StreamID)
+			}
+		}
+		return want(len(now.Tiles) == len(c.players), "%d tiles", len(now.Tiles))
+	})
+	return now
+}
+
+// places works out where everybody must be, and demands that the server says so.
+func (c *cast) places(t *testing.T, spec layout.Spec, now layoutState, width, height int) (list []place) {
+	t.Helper()
+	var sources []layout.Source
+	for i, id := range c.streams() {
+		sources = append(sources, layout.Source{ID: id, ConnectionID: c.players[i].connection, TypeOfVideo: "CAMERA", Name: fmt.Sprintf("Player %d", i+1), Width: 640, Height: 360})
+	}
+	tiles := spec.Arrange(width, height, sources)
+	if len(tiles) != len(sources) || len(now.Tiles) != len(tiles) {
+		t.Fatalf("%d tiles, and %d in the API, for %d participants", len(tiles), len(now.Tiles), len(sources))
+	}
+	for i, tile := range tiles {
+		said := now.Tiles[i]
+		if said.StreamID != tile.ID || said.X != tile.X || said.Y != tile.Y || said.Width != tile.Width || said.Height != tile.Height {
+			t.Errorf("tile %d is %+v, the API says %+v", i, tile, said)
+		}
+		number := slices.Index(c.streams(), tile.ID) + 1
+		if tile.Name && said.Name != fmt.Sprintf("Player %d", number) {
+			t.Errorf("tile %d is called %q", i, said.Name)
+		}
+		list = append(list, placeOf(number, image.Rect(tile.X, tile.Y, tile.X+tile.Width, tile.Y+tile.Height), tile.Z, tile.Cover))
+	}
+	return list
+}
+
+// shrink writes a picture to a small file.
+func shrink(t *testing.T, f frame, path string) {
+	t.Helper()
+	from, to := image.NewRGBA(image.Rect(0, 0, f.width, f.height)), image.NewRGBA(image.Rect(0, 0, f.width/4, f.height/4))
+	for i := range f.width * f.height {
+		copy(from.Pix[4*i:], f.rgb[3*i:3*i+3])
+		from.Pix[4*i+3] = 255
+	}
+	xdraw.CatmullRom.Scale(to, to.Rect, from, from.Rect, xdraw.Src, nil)
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	if err := png.Encode(file, to); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// keep copies a film to the folder GOVIDU_KEEP, to look at it.
+func keep(t *testing.T, film string) {
+	t.Helper()
+	folder := os.Getenv("GOVIDU_KEEP")
+	if folder == "" {
+		return
+	}
+	data, err := os.ReadFile(film)
+	if err == nil {
+		err = os.WriteFile(filepath.Join(folder, strings.ReplaceAll(t.Name(), "/", "-")+".mp4"), data, 0o600)
+	}
+	if err != nil {
+		t.Log(err)
+	}
+}
