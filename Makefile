@@ -6,14 +6,14 @@ PAGE := openvidu/web/app
 GST := ./internal/gst ./internal/mediaworker ./internal/workers ./elements/filters ./elements/hubs ./elements/uri
 E2E := scripts/node.sh go test -count=1 -p 1
 
-.PHONY: help build worker web run test test-race test-gst test-e2e test-faults test-examples bench-elements fuzz lint docs docker clean
+.PHONY: help build worker web run test test-race test-gst test-e2e test-faults test-storage test-examples bench-elements fuzz lint docs docker clean
 help: ## Print this menu
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
 have-%: # installs tools: have-gcc-node
 	@scripts/install.sh $(subst -, ,$*)
 
 build: ## Build bin/openvidu-server, bin/kms and bin/ovctl (pure Go)
-	CGO_ENABLED=0 go build $(FLAGS) -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -tags "$(or $(TAGS),gcs azure)" $(FLAGS) -o bin/ ./cmd/...
 worker: have-gcc-gstreamer ## Build bin/mediaworker (cgo; needs GStreamer's headers)
 	CGO_ENABLED=1 go build -tags gst $(FLAGS) -o bin/mediaworker ./cmd/mediaworker
 web: openvidu/web/dist/index.html ## Build the page at / (needs Node 18 or later)
@@ -37,6 +37,8 @@ test-e2e: web build worker have-node-chromium-ffmpeg ## End-to-end tests: the bi
 	$(E2E) -timeout 20m ./test/...
 test-faults: web build worker have-node-chromium-ffmpeg ## Long fault tests: kill -9, crashing workers, leaks, strict times (run alone)
 	GOVIDU_KILLS=20 GOVIDU_CRASHES=50 GOVIDU_CYCLES=1000 GOVIDU_STRICT_TIMES=1 $(E2E) -v -timeout 90m ./test/e2e/... ./test/faults/...
+test-storage: web build worker have-gcc-node-chromium-ffmpeg-buckets ## Recordings in buckets of S3, Google Cloud and Azure, all on this machine
+	GOVIDU_BUCKETS=1 $(E2E) -tags gcs,azure -v -timeout 15m -run Storage ./test/storage ./test/e2e
 test-examples: build worker have-node-chromium ## Every example: its server, its page in Chromium
 	cd examples && ../scripts/node.sh npm ci --ignore-scripts --no-audit --no-fund && ../scripts/node.sh node --test test/
 bench-elements: build worker have-ffmpeg ## What workers cost, beside gst-launch-1.0 (run alone)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs the named tools if they are missing: gcc make node chromium ffmpeg
-# gstreamer (to build and run media workers) gstreamer-runtime (to run them).
+# gstreamer (to build and run media workers) gstreamer-runtime (to run them)
+# nginx-rtmp (a target of broadcasts; tests start it, the system does not).
 # Debian 12 and its relatives; as root, or with sudo. It says what it does and
 # does nothing when all is there.
 set -euo pipefail
@@ -24,6 +25,18 @@ gstreamer_ok() {
 	done
 }
 
+# Debian's nginx starts at once and at every boot. Tests need a program, no service.
+nginx_ok() {
+	[ -n "${NGINX:-}" ] || [ -x .tools/nginx/usr/sbin/nginx ] ||
+		{ [ -x /usr/sbin/nginx ] && [ -e /usr/lib/nginx/modules/ngx_rtmp_module.so ]; }
+}
+
+as_root() {
+	if [ "$(id -u)" -eq 0 ]; then "$@"; return; fi
+	command -v sudo >/dev/null || { echo "install.sh: please run this as root: $*" >&2; return 1; }
+	sudo "$@"
+}
+
 packages=()
 for tool in "$@"; do
 	case $tool in
@@ -33,6 +46,8 @@ for tool in "$@"; do
 	ffmpeg) command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || packages+=(ffmpeg) ;;
 	gstreamer) gstreamer_ok || packages+=("${gstreamer_packages[@]}") ;;
 	gstreamer-runtime) packages+=("${runtime_packages[@]}") ;; # apt-get knows what is there
+	nginx-rtmp) ;; # below
+	buckets) ;; # below, from Go's proxy and npm
 	node) node_ok || [ -x .tools/node/bin/node ] || command -v npm >/dev/null || packages+=(nodejs npm) ;;
 	*) echo "install.sh: unknown tool $tool" >&2; exit 2 ;;
 	esac
@@ -40,21 +55,32 @@ done
 
 if [ ${#packages[@]} -gt 0 ]; then
 	command -v apt-get >/dev/null || { echo "install.sh: please install ${packages[*]} (no apt-get here)" >&2; exit 1; }
-	as_root=()
-	if [ "$(id -u)" -ne 0 ]; then
-		command -v sudo >/dev/null || { echo "install.sh: please install ${packages[*]} as root" >&2; exit 1; }
-		as_root=(sudo)
-	fi
 	echo "Installing ${packages[*]} (apt-get)"
 	log=$(mktemp)
 	# -o waits for another apt-get instead of failing.
-	if ! { "${as_root[@]}" apt-get -o DPkg::Lock::Timeout=300 update -q &&
-		"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${packages[@]}"; } >"$log" 2>&1; then
+	if ! { as_root apt-get -o DPkg::Lock::Timeout=300 update -q &&
+		as_root env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y -q --no-install-recommends "${packages[@]}"; } >"$log" 2>&1; then
 		tail -n 20 "$log" >&2
 		rm -f "$log"
 		exit 1
 	fi
 	rm -f "$log"
+fi
+
+if [[ " $* " == *" nginx-rtmp "* ]] && ! nginx_ok; then
+	command -v apt-get >/dev/null || { echo "install.sh: please set NGINX to an nginx with its RTMP module (no apt-get here)" >&2; exit 1; }
+	echo "Unpacking nginx and libnginx-mod-rtmp into .tools (apt-get)"
+	rm -rf .tools/nginx .tools/nginx.new
+	mkdir -p .tools/nginx.new
+	(
+		cd .tools/nginx.new
+		apt-get download -q nginx libnginx-mod-rtmp >log 2>&1 ||
+			{ as_root apt-get -o DPkg::Lock::Timeout=300 update -q && apt-get download -q nginx libnginx-mod-rtmp; } >>log 2>&1 ||
+			{ tail -n 20 log >&2; exit 1; }
+		for package in ./*.deb; do dpkg-deb -x "$package" . && rm "$package"; done
+		usr/sbin/nginx -v 2>log || { cat log >&2; exit 1; } # what it links to is there on every Debian with git
+	)
+	mv .tools/nginx.new .tools/nginx
 fi
 
 # A distribution whose Node is older than 18: a newer one beside it, from npm.
@@ -72,4 +98,20 @@ if [[ " $* " == *" node "* ]] && ! npm_ok && [ ! -x .tools/node/bin/npm ]; then
 	npm install --silent --no-audit --no-fund --no-save --prefix .tools/npm10 npm@10.9.4
 	mkdir -p .tools/node/bin
 	ln -sf "$PWD/.tools/npm10/node_modules/npm/bin/npm-cli.js" .tools/node/bin/npm
+fi
+
+# Servers that speak the protocols of buckets, each version in a folder of its own.
+go_tool() { # module package version
+	[ -x ".tools/$2-$3/$2" ] && return
+	echo "Installing $2 $3 into .tools (go install)"
+	(cd /tmp && GOFLAGS=-mod=mod GOBIN="$OLDPWD/.tools/$2-$3" go install "$1@$3")
+}
+if [[ " $* " == *" buckets "* ]]; then
+	mkdir -p .tools
+	go_tool github.com/versity/versitygw/cmd/versitygw versitygw v1.8.0
+	go_tool github.com/fsouza/fake-gcs-server fake-gcs-server v1.56.1
+	if [ ! -e .tools/azurite-3.35.0/node_modules/azurite/package.json ]; then
+		echo "Installing azurite 3.35.0 into .tools (npm)"
+		scripts/node.sh npm install --silent --no-audit --no-fund --ignore-scripts --prefix .tools/azurite-3.35.0 azurite@3.35.0
+	fi
 fi
