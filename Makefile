@@ -25,17 +25,17 @@ run: web build ## Start a developer server on https://localhost:4443; the worker
 	@mkdir -p .tools; ($(MAKE) --no-print-directory worker >.tools/worker.log 2>&1 && echo "The media worker is built." || echo "The media worker was not built: see .tools/worker.log") &
 	exec bin/openvidu-server --dev $(ARGS)
 
-test: have-gcc-gstreamer-node-chromium-ffmpeg ## Everything: page, build, lint, unit tests with -race, GStreamer, end to end
+test: have-gcc-gstreamer-node-chromium-ffmpeg-nginx ## Everything: page, build, lint, unit tests with -race, GStreamer, end to end
 	$(MAKE) --no-print-directory web build worker
 	scripts/test.sh
-test-race: have-gcc-ffmpeg ## Unit tests with the race detector
+test-race: have-gcc-ffmpeg-nginx ## Unit tests with the race detector
 	CGO_ENABLED=1 go test -race -timeout 8m $$(go list ./... | grep -v /test/)
-test-gst: worker have-ffmpeg ## Tests of what needs GStreamer
+test-gst: worker have-ffmpeg-nginx ## Tests of what needs GStreamer
 	go vet -tags gst $(GST)
 	CGO_ENABLED=1 go test -tags gst -count=1 -p 1 -timeout 15m $(GST)
-test-e2e: web build worker have-node-chromium-ffmpeg ## End-to-end tests: the binaries, real Chromium, the old clients
+test-e2e: web build worker have-node-chromium-ffmpeg-nginx ## End-to-end tests: the binaries, real Chromium, the old clients
 	$(E2E) -timeout 20m ./test/...
-test-faults: web build worker have-node-chromium-ffmpeg ## Long fault tests: kill -9, crashing workers, leaks, strict times (run alone)
+test-faults: web build worker have-node-chromium-ffmpeg-nginx ## Long fault tests: kill -9, crashing workers, leaks, strict times (run alone)
 	GOVIDU_KILLS=20 GOVIDU_CRASHES=50 GOVIDU_CYCLES=1000 GOVIDU_STRICT_TIMES=1 $(E2E) -v -timeout 90m ./test/e2e/... ./test/faults/...
 test-storage: web build worker have-gcc-node-chromium-ffmpeg-buckets ## Recordings in buckets of S3, Google Cloud and Azure, all on this machine
 	GOVIDU_BUCKETS=1 $(E2E) -tags gcs,azure -v -timeout 15m -run Storage ./test/storage ./test/e2e

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the named tools if they are missing: gcc make node chromium ffmpeg
 # gstreamer (to build and run media workers) gstreamer-runtime (to run them)
-# nginx-rtmp (a target of broadcasts; tests start it, the system does not).
+# nginx (with its RTMP module; tests start it, the system does not).
 # Debian 12 and its relatives; as root, or with sudo. It says what it does and
 # does nothing when all is there.
 set -euo pipefail
@@ -46,7 +46,7 @@ for tool in "$@"; do
 	ffmpeg) command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || packages+=(ffmpeg) ;;
 	gstreamer) gstreamer_ok || packages+=("${gstreamer_packages[@]}") ;;
 	gstreamer-runtime) packages+=("${runtime_packages[@]}") ;; # apt-get knows what is there
-	nginx-rtmp) ;; # below
+	nginx) ;; # below
 	buckets) ;; # below, from Go's proxy and npm
 	node) node_ok || [ -x .tools/node/bin/node ] || command -v npm >/dev/null || packages+=(nodejs npm) ;;
 	*) echo "install.sh: unknown tool $tool" >&2; exit 2 ;;
@@ -67,7 +67,7 @@ if [ ${#packages[@]} -gt 0 ]; then
 	rm -f "$log"
 fi
 
-if [[ " $* " == *" nginx-rtmp "* ]] && ! nginx_ok; then
+if [[ " $* " == *" nginx "* ]] && ! nginx_ok; then
 	command -v apt-get >/dev/null || { echo "install.sh: please set NGINX to an nginx with its RTMP module (no apt-get here)" >&2; exit 1; }
 	echo "Unpacking nginx and libnginx-mod-rtmp into .tools (apt-get)"
 	rm -rf .tools/nginx .tools/nginx.new

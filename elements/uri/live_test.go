@@ -51,7 +51,7 @@ func (c *footage) end() {
 func (c *footage) run(kinds []pipeline.Kind) {
 	epoch := c.Graph().Epoch()
 	from := time.Since(epoch)
-	filler := append([]byte{0, 0, 0, 1, 12}, bytes.Repeat([]byte{0xff}, c.padding)...)
+	filler := userData(c.padding)
 	for round := time.Duration(0); ; round++ {
 		for _, u := range c.units {
 			if len(kinds) > 0 && kinds[0] != u.Format.Kind {
@@ -77,6 +77,13 @@ func (c *footage) run(kinds []pipeline.Kind) {
 			c.pushed.Add(1)
 		}
 	}
+}
+
+// userData is an SEI message of n bytes that decoders pass over (H.264 §D.1.7).
+func userData(n int) []byte {
+	b := append([]byte{0, 0, 0, 1, 6, 5}, bytes.Repeat([]byte{0xff}, n/255)...)
+	b = append(b, byte(n%255))
+	return append(append(b, bytes.Repeat([]byte{0xaa}, n)...), 0x80)
 }
 
 // unhindered fails when an output held the footage up.

@@ -3,7 +3,6 @@ package uri
 import (
 	"context"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
@@ -12,7 +11,6 @@ import (
 
 	"github.com/govidu/govidu/elements"
 	"github.com/govidu/govidu/internal/kerr"
-	"github.com/govidu/govidu/internal/rtmp"
 	"github.com/govidu/govidu/pipeline"
 )
 
@@ -20,15 +18,13 @@ import (
 var rtmpRoots *x509.CertPool
 
 const (
-	// rtmpEager is how long a lost target is tried without mercy: every
-	// rtmpFirst, then every rtmpSoon. A target that is gone for longer is tried
-	// every rtmpLater at most, so that the stream is back within two seconds of its
-	// return; one that refuses the stream every rtmpRefused.
-	rtmpEager   = time.Minute
-	rtmpFirst   = 500 * time.Millisecond
-	rtmpSoon    = time.Second
-	rtmpLater   = 1500 * time.Millisecond
-	rtmpRefused = 5 * time.Second
+	// A lost target is tried again after rtmpFirst, then every rtmpSoon, and when it
+	// is gone for longer than rtmpEager every rtmpLater at most, spread by a
+	// quarter: the stream is to be back within two seconds of its return.
+	rtmpEager = time.Minute
+	rtmpFirst = 500 * time.Millisecond
+	rtmpSoon  = time.Second
+	rtmpLater = 1500 * time.Millisecond
 	// rtmpSteady is how long a connection must have lasted to begin anew.
 	rtmpSteady = 10 * time.Second
 )
@@ -162,7 +158,7 @@ func (e *RTMP) run(ctx context.Context, done chan struct{}) {
 			began, attempts = time.Now(), 0
 		}
 		attempts++
-		wait := rtmpBackOff(attempts, time.Since(began), errors.Is(err, rtmp.ErrRefused))
+		wait := rtmpBackOff(attempts, time.Since(began))
 		e.Log().Warn("target of a live stream is lost", "target", e.target.String(), "err", err, "retryInMs", wait.Milliseconds())
 		e.Emit("Disconnected", LostFields{Reason: err.Error(), RetryInMs: int(wait.Milliseconds())})
 		pause := time.NewTimer(wait)
@@ -176,14 +172,12 @@ func (e *RTMP) run(ctx context.Context, done chan struct{}) {
 }
 
 // rtmpBackOff is how long to wait before the next attempt.
-func rtmpBackOff(attempts int, since time.Duration, refused bool) time.Duration {
+func rtmpBackOff(attempts int, since time.Duration) time.Duration {
 	switch {
 	case attempts == 1:
 		return rtmpFirst
 	case since < rtmpEager:
 		return rtmpSoon
-	case refused:
-		return rtmpRefused - rand.N(rtmpRefused/4)
 	}
 	return rtmpLater - rand.N(rtmpLater/4)
 }

@@ -94,6 +94,7 @@ func (t rtmpTarget) publish(ctx context.Context, policy *fetch.Policy, late bool
 		// A refusal leaves the system's choice.
 		_ = tcp.SetWriteBuffer(rtmpBuffer)
 	}
+	conn = rtmp.Watch(conn, rtmpWrite)
 	if t.secure {
 		secure := tls.Client(conn, &tls.Config{ServerName: t.host, MinVersion: tls.VersionTLS12, RootCAs: rtmpRoots})
 		shake, cancel := context.WithTimeout(ctx, rtmpSetup)

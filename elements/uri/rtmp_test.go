@@ -1,9 +1,12 @@
 package uri_test
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io"
 	"net"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -34,6 +37,7 @@ type studio struct {
 	refuse bool
 	wedge  chan struct{} // what is read waits for it, when set
 	conns  []net.Conn
+	tls    *tls.Config // of rtmps, when set
 	stop   func()
 }
 
@@ -47,10 +51,18 @@ func (s *studio) set(f func()) {
 func (s *studio) got(i int) []tag {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if i >= len(s.runs) {
+	if i < 0 || i >= len(s.runs) {
 		return nil
 	}
 	return append([]tag(nil), s.runs[i]...)
+}
+
+// latest copies the last run.
+func (s *studio) latest() []tag {
+	s.mu.Lock()
+	n := len(s.runs)
+	s.mu.Unlock()
+	return s.got(n - 1)
 }
 
 type studioConn struct {
@@ -98,10 +110,15 @@ func (s *studio) open(t *testing.T, addr string) {
 		return err == nil
 	})
 	s.addr = l.Addr().String()
+	if s.tls != nil {
+		l = tls.NewListener(l, s.tls)
+	}
 	srv := gortmp.NewServer(&gortmp.ServerConfig{OnConnect: func(conn net.Conn) (io.ReadWriteCloser, *gortmp.ConnConfig) {
 		// A server that does not read shall be full soon.
-		if err := conn.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
-			t.Error(err)
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			if err := tcp.SetReadBuffer(64 << 10); err != nil {
+				t.Error(err)
+			}
 		}
 		s.set(func() { s.conns = append(s.conns, conn) })
 		return conn, &gortmp.ConnConfig{Handler: &studioConn{s: s}, ControlState: gortmp.StreamControlStateConfig{DefaultBandwidthWindowSize: 1 << 20}}
@@ -173,6 +190,7 @@ func begins(t *testing.T, run []tag) {
 
 // Published, lost, published again at the next keyframe from 0, stopped.
 func TestRTMPComesBack(t *testing.T) {
+	t.Parallel()
 	s := &studio{}
 	s.open(t, "")
 	w, _, e := newBroadcast(t, "rtmp://"+s.addr+"/live/s3cr3t", 0)
@@ -222,6 +240,7 @@ func join(list []any) string {
 
 // A target that accepts and reads nothing is noticed and left, and comes back.
 func TestRTMPWedged(t *testing.T) {
+	t.Parallel()
 	s := &studio{wedge: make(chan struct{})}
 	s.open(t, "")
 	defer func() { s.stop() }()
@@ -233,7 +252,7 @@ func TestRTMPWedged(t *testing.T) {
 		t.Errorf("reasons %v", got)
 	}
 	s.set(func() { close(s.wedge); s.wedge = nil })
-	elementtest.Eventually(t, "media", func() bool { return len(s.got(len(s.runs)-1)) > 50 })
+	elementtest.Eventually(t, "media", func() bool { return len(s.latest()) > 50 })
 	// It wedges again, and then the endpoint is released.
 	again := make(chan struct{})
 	defer close(again)
@@ -241,8 +260,35 @@ func TestRTMPWedged(t *testing.T) {
 	elementtest.Within(t, "stop", func() { w.Call(e, "stop", nil) })
 }
 
+// rtmps: the certificate must be of the host; the stream is the same.
+func TestRTMPSecure(t *testing.T) {
+	certified := httptest.NewUnstartedServer(nil)
+	certified.StartTLS()
+	defer certified.Close()
+	pool := x509.NewCertPool()
+	pool.AddCert(certified.Certificate()) // of 127.0.0.1
+	defer uri.TrustRTMP(pool)()
+	s := &studio{tls: &tls.Config{Certificates: certified.TLS.Certificates}}
+	s.open(t, "")
+	defer func() { s.stop() }()
+	w, _, e := newBroadcast(t, "rtmps://"+s.addr+"/live/s3cr3t", 0)
+	w.Call(e, "start", nil)
+	w.WaitEvents(e, "Connected", 1)
+	elementtest.Eventually(t, "media", func() bool { return len(s.got(0)) > 100 })
+	w.Call(e, "stop", nil)
+	begins(t, s.got(0))
+
+	uri.TrustRTMP(x509.NewCertPool())
+	w.Call(e, "start", nil)
+	w.WaitEvents(e, "Disconnected", 1)
+	if got := reasons(w, e); !strings.Contains(got[0], "certificate") {
+		t.Errorf("reasons %v", got)
+	}
+}
+
 // A target that refuses the stream is told, and tried again.
 func TestRTMPRefused(t *testing.T) {
+	t.Parallel()
 	s := &studio{refuse: true}
 	s.open(t, "")
 	defer func() { s.stop() }()
@@ -258,6 +304,7 @@ func TestRTMPRefused(t *testing.T) {
 
 // A target that says nothing holds nobody up, not even a release.
 func TestRTMPSilent(t *testing.T) {
+	t.Parallel()
 	w, cam, e := newBroadcast(t, "rtmp://"+silent(t)+"/live/s3cr3t", 0)
 	w.Call(e, "start", nil)
 	elementtest.Eventually(t, "the camera goes on", func() bool { return cam.pushed.Load() > 100 })

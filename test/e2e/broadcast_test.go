@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/govidu/govidu/internal/rtmp/rtmptest"
 )
 
 // streamKey must never be seen outside of webhooks and the target.
@@ -73,7 +75,7 @@ rtmp { access_log off; server { listen 127.0.0.1:%d;
 		n.t.Fatal(err)
 	}
 	var err error
-	if n.proc, err = startProcess(exec.Command(nginxPath(), "-p", n.home, "-c", conf, "-e", filepath.Join(n.home, "error.log")), &tail{}); err != nil {
+	if n.proc, err = startProcess(exec.Command(rtmptest.Path(), "-p", n.home, "-c", conf, "-e", filepath.Join(n.home, "error.log")), &tail{}); err != nil {
 		n.t.Fatal(err)
 	}
 	eventually(n.t, startDeadline, "nginx listens", func() error {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/govidu/govidu/internal/rtmp/rtmptest"
 )
 
 // bin is the server binary under test, an absolute path.
@@ -46,7 +48,7 @@ func prepare() error {
 	if _, err := os.Stat(bin); err != nil {
 		return fmt.Errorf("no server binary: %w; run `make build` first or set GOVIDU_BIN", err)
 	}
-	for _, tool := range []string{"node", "npm", "ffmpeg", "ffprobe", nginxPath(), chromiumPath()} {
+	for _, tool := range []string{"node", "npm", "ffmpeg", "ffprobe", rtmptest.Path(), chromiumPath()} {
 		if _, err := exec.LookPath(tool); err != nil {
 			return fmt.Errorf("a needed program is missing: %w", err)
 		}
@@ -65,15 +67,6 @@ func prepare() error {
 		return fmt.Errorf("install node packages: %w\n%s", err, out)
 	}
 	return nil
-}
-
-// nginxPath is the nginx that has the RTMP module: Debian keeps it out of the PATH
-// of users.
-func nginxPath() string {
-	if path := os.Getenv("NGINX"); path != "" {
-		return path
-	}
-	return "/usr/sbin/nginx"
 }
 
 func chromiumPath() string {
