@@ -120,8 +120,8 @@ type Track struct {
 }
 
 // Gap is a stretch that is not in the file. Cause is empty for what was lost on
-// its way to the server; CauseCrash, or CauseDisk, for what the server had heard
-// and could not keep.
+// its way to the server; the causes below are for what the server had heard and
+// could not keep.
 type Gap struct {
 	Kind   string `json:"kind"`
 	FromMs int64  `json:"fromMs"`
@@ -131,8 +131,10 @@ type Gap struct {
 
 // Causes of gaps.
 const (
-	CauseCrash = "crash"
-	CauseDisk  = "disk"
+	CauseCrash  = "crash"  // the server ended
+	CauseDisk   = "disk"   // the disk was full, or broken
+	CauseWorker = "worker" // the process that composes ended
+	CauseLoad   = "load"   // the machine did not keep up
 )
 
 // Segment is a stretch of a file: the bytes [From, To), which hold the media of

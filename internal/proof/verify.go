@@ -311,10 +311,10 @@ func (v *verifier) checkFile(archive string, f File, offset int64) error {
 	for _, g := range f.Gaps {
 		switch g.Cause {
 		case "":
-			v.report.Notes = span(v.report.Notes, Finding{Kind: Lost, File: f.Name, FromMs: g.FromMs, ToMs: g.ToMs, Text: strings.ToLower(g.Kind) + " was lost on its way to the server"})
+			v.report.Notes = span(v.report.Notes, Finding{Kind: Lost, File: f.Name, FromMs: g.FromMs, ToMs: g.ToMs, Text: strings.ToLower(printable(g.Kind)) + " was lost on its way to the server"})
 		default:
 			v.report.Findings = span(v.report.Findings, Finding{
-				Kind: Missing, File: f.Name, FromMs: g.FromMs, ToMs: g.ToMs, Text: strings.ToLower(g.Kind) + " that was heard is not in the file (" + printable(g.Cause) + ")",
+				Kind: Missing, File: f.Name, FromMs: g.FromMs, ToMs: g.ToMs, Text: missingText(g),
 			})
 		}
 	}
@@ -348,6 +348,22 @@ func (v *verifier) checkFile(archive string, f File, offset int64) error {
 		v.report.find(Changed, f.Name, "the bytes are not those that were recorded")
 	}
 	return nil
+}
+
+// missingText says why a stretch is not in its file.
+func missingText(g Gap) string {
+	why := printable(g.Cause)
+	switch g.Cause {
+	case CauseCrash:
+		why = "the server ended: crash"
+	case CauseDisk:
+		why = "it could not be written: disk"
+	case CauseWorker:
+		why = "the composing process ended: worker"
+	case CauseLoad:
+		why = "the machine did not keep up: load"
+	}
+	return strings.ToLower(printable(g.Kind)) + " that was heard is not in the file (" + why + ")"
 }
 
 // checkSegments compares stretch by stretch. have is how many bytes of the file

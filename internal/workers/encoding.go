@@ -29,6 +29,7 @@ type encoding struct {
 	to     pipeline.Format
 	stream uint16
 	rate   rate
+	asked  bool // of some process; guarded by job.mu
 
 	takers atomic.Pointer[[]*taker] // written under job.mu
 

@@ -20,6 +20,7 @@ import (
 	"github.com/govidu/govidu/internal/workers/wire"
 	"github.com/govidu/govidu/internal/workers/workerstest"
 	"github.com/govidu/govidu/pipeline"
+	"github.com/govidu/govidu/pipeline/pipelinetest"
 )
 
 // heard collects what a Handler hears.
@@ -240,6 +241,10 @@ func TestRestartReplays(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
+	sink := pipelinetest.NewSink()
+	if _, err := enc.Connect(sink); err != nil {
+		t.Fatal(err)
+	}
 	j.Set("layout", "layout", 1)
 	j.Set("volume", "volume", 1)
 	j.Set("layout", "layout", 2)
@@ -249,6 +254,8 @@ func TestRestartReplays(t *testing.T) {
 		return len(first.Calls("bad")) == 1 && len(first.Frames("in")) == 1 && len(first.Outputs()) == 1
 	})
 	f.Wait(t, "the bad one to be told", func() bool { return h.look(func(h *heard) bool { return len(h.errors) == 1 }) })
+	first.Send(first.Outputs()[0].Stream, []byte{1}, 0, true)
+	f.Wait(t, "a unit of the first worker", func() bool { return len(sink.Packets()) == 1 })
 	asked := keys.count()
 	first.Crash()
 	second := f.Worker(t, 1)
@@ -260,6 +267,11 @@ func TestRestartReplays(t *testing.T) {
 	}
 	if len(second.Calls("volume")) != 1 {
 		t.Error("volume is not repeated")
+	}
+	second.Send(second.Outputs()[0].Stream, []byte{2}, 0, true)
+	f.Wait(t, "a unit of the second worker", func() bool { return len(sink.Packets()) == 2 })
+	if all := sink.Packets(); all[0].Gap || !all[1].Gap {
+		t.Errorf("units say that something is missing before them: %v, %v; want only the second worker's", all[0].Gap, all[1].Gap)
 	}
 	f.Wait(t, "a keyframe to be asked for", func() bool { return keys.count() > asked })
 	link.Push(videoUnit(&f8, 1, false))

@@ -212,7 +212,10 @@ func (l *live) set(c wire.CallParams) {
 
 // output asks for the units of e. The caller holds job.mu.
 func (l *live) output(e *encoding) {
-	l.register(e.stream, newInbound(l.job, e.to.Kind, e.deliver, e.askKey))
+	in := newInbound(l.job, e.to.Kind, e.deliver, e.askKey)
+	in.parts.lost = e.asked // of another process: what it had not sent is lost
+	e.asked = true
+	l.register(e.stream, in)
 	m := mediaOf(&e.to)
 	_ = l.control.ask(wire.MethodOutput, wire.OutputParams{Stream: e.stream, Port: e.key.port, Media: m, Bitrate: e.rate.target()}, -1, false,
 		func(_ json.RawMessage, err error) {

@@ -7,6 +7,10 @@ import (
 	"io/fs"
 	"math"
 	"path"
+	"slices"
+	"syscall"
+
+	"github.com/govidu/govidu/internal/proof"
 )
 
 // pack makes the files of a stopped recording final and gives what to write into
@@ -16,6 +20,9 @@ func (s *Service) pack(m *metadata) (func(*metadata), error) {
 		return s.packComposite(m)
 	}
 	r, err := s.store.build(s.ctx, m)
+	if errors.Is(err, errNotFinal) {
+		err = s.unfinished()
+	}
 	return func(m *metadata) { s.ready(m, r) }, err
 }
 
@@ -30,8 +37,8 @@ func (s *Service) packComposite(m *metadata) (func(*metadata), error) {
 	}
 	sums, err := s.store.hashFile(s.ctx, path.Join(m.ID, t.Name))
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && s.store.exists(path.Join(m.ID, t.Name+partSuffix)):
-		return nil, errors.New("file was not finalised")
+	case errors.Is(err, fs.ErrNotExist) && s.store.exists(path.Join(m.ID, t.Name+partSuffix)) && t.side.Status != "failed":
+		return nil, s.unfinished()
 	case errors.Is(err, fs.ErrNotExist), err == nil && sums.size == 0:
 		return nil, errNoMedia
 	case err != nil:
@@ -46,12 +53,40 @@ func (s *Service) packComposite(m *metadata) (func(*metadata), error) {
 	case t.side.SHA256 != "" && t.side.SHA256 != sums.sha256:
 		t.Failure = "file differs from what the recorder wrote"
 	}
+	t.side.Gaps = s.composedGaps(m, t.side.Gaps)
 	s.thumbnail(s.ctx, m)
 	r := &result{takes: []finalTake{t}}
 	if err := s.store.writeManifest(s.ctx, m, r); err != nil {
 		return nil, err
 	}
 	return func(m *metadata) { s.readyComposite(m, t) }, nil
+}
+
+// unfinished is why a file has no end: as a rule the disk had no room for its index.
+// What there is plays, and the next start tries again.
+func (s *Service) unfinished() error {
+	if free, err := s.opts.FreeBytes(s.store.dir); err == nil && free < leastFree {
+		return fmt.Errorf("%w: %w", errNotFinal, syscall.ENOSPC)
+	}
+	return errNotFinal
+}
+
+// leastFree is less than a file's index and a manifest need.
+const leastFree = 1 << 20
+
+// composedGaps says why stretches are missing in a composed file. Its picture and
+// its sound are made here and never pause, so nothing was lost on its way to the
+// server: the worker ended, or the machine was too slow.
+func (s *Service) composedGaps(m *metadata, gaps []gap) []gap {
+	cause := proof.CauseLoad
+	if slices.ContainsFunc(s.store.ledgers.noted(m), func(e proof.Event) bool { return e.Event == eventWorker }) {
+		cause = proof.CauseWorker
+	}
+	out := slices.Clone(gaps)
+	for i := range out {
+		out[i].Cause = cmp.Or(out[i].Cause, cause)
+	}
+	return out
 }
 
 // readyComposite fills in what the file tells of itself (§8).
@@ -79,6 +114,7 @@ func (s *Service) readyComposite(m *metadata, t finalTake) {
 		}
 	}
 	t.HasAudio, t.HasVideo = m.HasAudio, m.HasVideo
+	m.Incomplete = m.Incomplete || t.Failure != "" || len(t.side.Gaps) > 0
 	m.Files = []fileMeta{t.fileMeta}
 }
 

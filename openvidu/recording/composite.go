@@ -14,6 +14,7 @@ import (
 
 	"github.com/govidu/govidu/internal/layout"
 	"github.com/govidu/govidu/internal/obs"
+	"github.com/govidu/govidu/internal/proof"
 	"github.com/govidu/govidu/kms/client"
 	"github.com/govidu/govidu/openvidu"
 	"github.com/govidu/govidu/openvidu/studio"
@@ -35,7 +36,7 @@ type composite struct {
 	turn chan struct{}
 
 	// begin sets these; others read them when begun is closed.
-	studio  *studio.Studio
+	studio  place
 	view    *studio.View // nil for a page
 	picture picture
 	rec     client.ID
@@ -99,9 +100,6 @@ func (c *composite) begin(ctx context.Context, target openvidu.RecordingTarget) 
 	if s.opts.Studios == nil {
 		return &startFailure{"this server does not compose recordings, use outputMode INDIVIDUAL"}
 	}
-	if c.studio, err = s.opts.Studios.Open(ctx, target); err != nil {
-		return err
-	}
 	if err := c.open(ctx, target); err != nil {
 		return err
 	}
@@ -141,16 +139,17 @@ func (c *composite) open(ctx context.Context, target openvidu.RecordingTarget) e
 		}
 	}
 	if page, ok := errors.AsType[*studio.Page](err); ok && s.opts.Pages != nil {
-		c.picture, err = s.opts.Pages.Open(ctx, PageSpec{
-			SessionID: target.SessionID, Folder: page.Folder, URL: page.URL, Media: c.studio.Media(), Pipeline: c.studio.Pipeline(),
-			Width: width, Height: height, FrameRate: p.FrameRate, HasAudio: p.HasAudio, HasVideo: p.HasVideo,
-		})
-		return err
+		return c.openPage(ctx, target, page, width, height)
 	}
 	if err != nil {
 		return err
 	}
-	c.view, err = c.studio.NewView(ctx, studio.ViewSpec{
+	stage, err := s.opts.Studios.Open(ctx, target)
+	if err != nil {
+		return err
+	}
+	c.studio = stage
+	c.view, err = stage.NewView(ctx, studio.ViewSpec{
 		Width: width, Height: height, FrameRate: p.FrameRate, HasAudio: p.HasAudio, HasVideo: p.HasVideo, Layout: spec,
 	})
 	if err == nil {
@@ -171,13 +170,18 @@ func (c *composite) kinds() (out []string) {
 
 // subscribe listens before record() is called, so that nothing is missed.
 func (c *composite) subscribe(ctx context.Context, media client.Client) error {
-	for event, f := range map[string]func(json.RawMessage){
-		"Recording": func(json.RawMessage) { c.onceRec.Do(func() { close(c.recording) }) },
-		"Error":     c.onError,
+	for _, s := range []struct {
+		of    client.ID
+		event string
+		f     func(json.RawMessage)
+	}{
+		{c.rec, "Recording", func(json.RawMessage) { c.onceRec.Do(func() { close(c.recording) }) }},
+		{c.rec, "Error", c.onError},
+		{c.picture.ID(), "Error", c.onWorker},
 	} {
-		cancel, err := media.Subscribe(ctx, c.rec, event, f)
+		cancel, err := media.Subscribe(ctx, s.of, s.event, s.f)
 		if err != nil {
-			return fmt.Errorf("subscribe to recorder: %w", err)
+			return fmt.Errorf("subscribe to %s of %s: %w", s.event, s.of, err)
 		}
 		c.mu.Lock()
 		c.cancels = append(c.cancels, cancel)
@@ -206,6 +210,19 @@ func (c *composite) onError(data json.RawMessage) {
 		c.fail("the recorder failed")
 	}
 	c.active.service.stopFor(c.active, openvidu.ReasonAutomaticStop, "recorder has failed")
+}
+
+// eventWorker is in a recording's log when the process that composes ended.
+const eventWorker = "workerRestarted"
+
+// onWorker takes the picture's Error event: its worker ended, and as a rule another
+// one takes over. When none does, the file stops growing, which tick notices.
+func (c *composite) onWorker(data json.RawMessage) {
+	var e struct{ Type, Description string }
+	if json.Unmarshal(data, &e) != nil || e.Type != "UNEXPECTED_ELEMENT_ERROR" || !strings.HasPrefix(e.Description, "The media worker of ") {
+		return // it goes on
+	}
+	c.active.happened(proof.Event{Event: eventWorker, File: c.file})
 }
 
 // fail notes the first failure.

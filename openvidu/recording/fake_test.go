@@ -34,18 +34,19 @@ type fakeNode struct {
 	made      []*fakeRecorder
 	calls     []string
 	lost      chan struct{}
-	refuse    map[string]error     // by "Create" or operation
-	silent    bool                 // recorders never report Recording
-	medialess bool                 // recorders never write a byte
-	dead      bool                 // the process is killed: nothing changes any more
-	tracks    []track              // of composed files; nil: VP8 of every file
-	others    map[client.ID]string // objects that are no recorders: their types
-	creates   []string             // "Type params" of them
+	refuse    map[string]error                    // by "Create" or operation
+	silent    bool                                // recorders never report Recording
+	medialess bool                                // recorders never write a byte
+	dead      bool                                // the process is killed: nothing changes any more
+	tracks    []track                             // of composed files; nil: VP8 of every file
+	others    map[client.ID]string                // objects that are no recorders: their types
+	heard     map[client.ID]func(json.RawMessage) // who listens to them
+	creates   []string                            // "Type params" of them
 	wg        sync.WaitGroup
 }
 
 func newNode() *fakeNode {
-	return &fakeNode{objects: map[client.ID]*fakeRecorder{}, lost: make(chan struct{}), refuse: map[string]error{}, others: map[client.ID]string{}}
+	return &fakeNode{objects: map[client.ID]*fakeRecorder{}, lost: make(chan struct{}), refuse: map[string]error{}, others: map[client.ID]string{}, heard: map[client.ID]func(json.RawMessage){}}
 }
 
 type fakeRecorder struct {
@@ -208,6 +209,14 @@ func (n *fakeNode) Subscribe(_ context.Context, obj client.ID, event string, fn 
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	r := n.objects[obj]
+	if r == nil && n.others[obj] != "" {
+		n.heard[obj] = fn
+		return func() {
+			n.mu.Lock()
+			defer n.mu.Unlock()
+			delete(n.heard, obj)
+		}, nil
+	}
 	if r == nil {
 		return nil, kerr.MediaObjectNotFound
 	}

@@ -33,7 +33,11 @@ type leftTake struct {
 	Reason string `json:"reason"`
 }
 
-var errNoMedia = errors.New("no media was recorded")
+// errNotFinal says that the recorder has not finished a file; it will.
+var (
+	errNoMedia  = errors.New("no media was recorded")
+	errNotFinal = errors.New("file was not finalised")
+)
 
 // build makes the zip and the manifest of the recording m from what lies in its
 // folder, and nothing else, so that it works the same at a stop and after a
@@ -67,6 +71,10 @@ func (s *store) collect(ctx context.Context, m *metadata) (takes []finalTake, le
 			continue
 		}
 		t, reason, err := s.collectTake(ctx, m.ID, e.Name())
+		if errors.Is(err, errNotFinal) && !m.Recovered {
+			// It did not end in time. The others do not wait for it.
+			reason, err = err.Error(), nil
+		}
 		if err != nil {
 			return nil, nil, err
 		}
@@ -98,8 +106,8 @@ func (s *store) collectTake(ctx context.Context, id, name string) (*finalTake, s
 	}
 	sums, err := s.hashFile(ctx, path.Join(id, t.Name))
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && s.exists(path.Join(id, t.Name+partSuffix)):
-		return nil, "file was not finalised", nil
+	case errors.Is(err, fs.ErrNotExist) && s.exists(path.Join(id, t.Name+partSuffix)) && t.side.Status != "failed":
+		return nil, "", errNotFinal
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, reasonOr(t, "nothing was written"), nil
 	case err != nil:

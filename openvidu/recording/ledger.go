@@ -131,6 +131,18 @@ func (l *ledgers) events(id string) []proof.Event {
 	return []proof.Event{}
 }
 
+// noted are the events of a recording, also when a process before this one noted
+// them.
+func (l *ledgers) noted(m *metadata) []proof.Event {
+	l.mu.Lock()
+	_, err := l.of(m)
+	l.mu.Unlock()
+	if err != nil {
+		l.log.Warn("recording's log cannot be read", obs.AttrRecording, m.ID, obs.AttrErr, err)
+	}
+	return l.events(m.ID)
+}
+
 // seal writes and signs what is delivered, and brings it to the disk. It may be
 // repeated after a crash: the last one counts.
 func (l *ledgers) seal(m *metadata, sealed proof.Sealed) error {

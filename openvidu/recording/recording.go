@@ -67,6 +67,13 @@ type StartError struct{ Text string }
 // Error gives the contract's text (§7.1).
 func (e *StartError) Error() string { return "Error starting recording: " + e.Text }
 
+// UnsupportedError is a recording that this server cannot make at all; nothing of
+// it is left.
+type UnsupportedError struct{ Text string }
+
+// Error gives the text.
+func (e *UnsupportedError) Error() string { return "Error starting recording: " + e.Text }
+
 // CapacityError is a composed recording that the CPU cannot carry now; nothing of it
 // is left. RetryAfter is a guess when it may be asked for again.
 type CapacityError struct {

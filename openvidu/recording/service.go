@@ -17,6 +17,7 @@ import (
 
 	"github.com/govidu/govidu/internal/obs"
 	"github.com/govidu/govidu/internal/proof"
+	"github.com/govidu/govidu/kms/client"
 	"github.com/govidu/govidu/openvidu"
 	"github.com/govidu/govidu/openvidu/events"
 	"github.com/govidu/govidu/openvidu/studio"
@@ -25,6 +26,7 @@ import (
 // Rooms is what recordings need of the rules of rooms; *openvidu.Manager is one.
 type Rooms interface {
 	RecordingTarget(ctx context.Context, sessionID string) (openvidu.RecordingTarget, error)
+	EnsureMedia(ctx context.Context, sessionID string) (client.Client, client.ID, error)
 	SetRecording(ctx context.Context, sessionID string, r openvidu.RecordingMark) error
 	Emit(ctx context.Context, sessionID string, e events.Event)
 }
@@ -64,6 +66,7 @@ type Options struct {
 	AutostopTimeout time.Duration
 
 	StartTimeout time.Duration // wait for every stream's recorder, 10 s
+	PageTimeout  time.Duration // more of it for a web page layout, 25 s
 	StopTimeout  time.Duration // wait for one recorder to finish its file, 10 s
 	MaxLength    time.Duration // one recording, 12 h
 	MaxFileBytes int64         // one file, 20 GiB
@@ -80,6 +83,7 @@ type Options struct {
 func (o *Options) setDefaults() {
 	set := func(d *time.Duration, v time.Duration) { *d = cmp.Or(*d, v) }
 	set(&o.StartTimeout, 10*time.Second)
+	set(&o.PageTimeout, 25*time.Second)
 	set(&o.StopTimeout, 10*time.Second)
 	set(&o.MaxLength, 12*time.Hour)
 	set(&o.SaveInterval, 10*time.Second)

@@ -56,7 +56,7 @@ func (s *Service) start(ctx context.Context, a *active, sessionID string) error 
 	defer a.markDecided()
 	// A panic must not leave the session half recorded; nothing else gets here so.
 	defer func() { s.abandon(ctx, a, errors.New("start did not end")) }()
-	ctx, cancel := context.WithTimeout(ctx, s.opts.StartTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.opts.StartTimeout+s.pageTime(a))
 	defer cancel()
 	a.mu.Lock()
 	a.abort = cancel
@@ -73,6 +73,9 @@ func (s *Service) start(ctx context.Context, a *active, sessionID string) error 
 		s.drop(a)
 		a.markFinal()
 		return &StartError{"the recording's folder could not be made"}
+	}
+	if err := s.store.reserve(m.ID); err != nil {
+		a.log.Warn("no space is kept for the end of a recording", obs.AttrErr, err)
 	}
 	a.happened(proof.Event{At: m.CreatedAt, Event: "started"})
 	// Taken after the recording is registered, so that a stream published
@@ -140,14 +143,20 @@ func (s *Service) checkComposed(p openvidu.RecordingProperties) error {
 		return &StartError{"this server does not compose recordings, use outputMode INDIVIDUAL"}
 	case !p.HasVideo:
 		return nil
-	case p.FrameRate > studio.MaxFrameRate:
-		return &StartError{fmt.Sprintf("frameRate %d is not available, this server composes at most %d pictures per second", p.FrameRate, studio.MaxFrameRate)}
 	}
 	_, err := s.opts.Studios.Resolve(cmp.Or(p.RecordingLayout, layout.BestFit), p.CustomLayout)
-	if err == nil || errors.Is(err, studio.ErrPage) && s.opts.Pages != nil {
-		return nil
+	if errors.Is(err, studio.ErrPage) {
+		if s.opts.Pages != nil {
+			err = s.opts.Pages.Available()
+		}
+		if err != nil {
+			return &UnsupportedError{startText(err)}
+		}
 	}
-	return &StartError{startText(err)}
+	if err != nil {
+		return &StartError{startText(err)}
+	}
+	return nil
 }
 
 // withdraw ends a start that the media node refused for want of CPU: as it never
@@ -212,6 +221,7 @@ func (s *Service) abandon(ctx context.Context, a *active, cause error) {
 	}
 	ctx = context.WithoutCancel(ctx)
 	a.endTakes(ctx)
+	s.store.unreserve(a.snapshot().ID)
 	a.update(func(m *metadata) { m.Failure = startText(cause) })
 	if err := a.save(); err != nil {
 		a.log.Error("metadata could not be written", obs.AttrErr, err)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"syscall"
 	"time"
 
 	"github.com/govidu/govidu/internal/obs"
@@ -76,6 +77,7 @@ func (s *Service) finish(ctx context.Context, a *active, reason openvidu.Reason)
 	a.disarmAutostop()
 	a.update(func(m *metadata) { m.Reason = string(reason) })
 	a.endTakes(ctx)
+	s.store.unreserve(a.snapshot().ID)
 	a.happened(proof.Event{Event: "stopped", Detail: string(reason)})
 	if err := a.save(); err != nil {
 		a.log.Error("metadata could not be written", obs.AttrErr, err)
@@ -115,8 +117,12 @@ func (s *Service) finalize(a *active) {
 		a.update(func(m *metadata) { m.Status, m.Failure = Failed, cmp.Or(m.Failure, errNoMedia.Error()) })
 	case err != nil:
 		a.log.Error("recording could not be finalised, its files are kept", obs.AttrErr, err)
+		why := "the files could not be packed"
+		if errors.Is(err, syscall.ENOSPC) {
+			why = "the disk is full"
+		}
 		a.update(func(m *metadata) {
-			m.Status, m.Failure, m.Retry = Failed, cmp.Or(m.Failure, "the files could not be packed"), true
+			m.Status, m.Failure, m.Retry = Failed, cmp.Or(m.Failure, why), true
 		})
 	default:
 		a.update(outcome)
@@ -124,6 +130,15 @@ func (s *Service) finalize(a *active) {
 	s.holdBack(a)
 	if err := s.settle(a); err != nil {
 		a.log.Error("metadata could not be written", obs.AttrErr, err)
+		if s.ctx.Err() != nil {
+			return
+		}
+		// On the disk it is stopped, so that the next start finishes it. Those who
+		// wait hear of it now.
+		a.update(func(m *metadata) {
+			m.Status, m.Failure, m.URL = Failed, cmp.Or(m.Failure, "the metadata could not be written"), nil
+		})
+		s.tellFinal(a)
 		return
 	}
 	m = a.snapshot()

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"syscall"
 )
 
 // store is the recordings folder. Every change of the disk goes through it, so
@@ -72,15 +73,45 @@ func (s *store) writeAtomic(name string, b []byte) error {
 		return err
 	}
 	f, err := s.root.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o640)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", path.Base(name), err)
+	if err == nil {
+		_, err = f.Write(b)
+		err = errors.Join(err, f.Sync())
+		err = errors.Join(err, f.Close())
 	}
-	_, err = f.Write(b)
-	err = errors.Join(err, f.Sync())
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err != nil {
+		_ = s.root.Remove(tmp)
+		// A full disk must still hear what became of a recording: the old text has
+		// its blocks.
+		if errors.Is(err, syscall.ENOSPC) && s.overwrite(name, b) == nil {
+			return nil
+		}
 		return fmt.Errorf("write %s: %w", path.Base(name), err)
 	}
 	return s.rename(tmp, name)
+}
+
+// blockBytes is what a file of a few bytes has on the disk, at least.
+const blockBytes = 4096
+
+// overwrite puts b in place of a file's text, where no more blocks are needed.
+func (s *store) overwrite(name string, b []byte) error {
+	info, err := s.root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	if blocks := (info.Size() + blockBytes - 1) / blockBytes; !info.Mode().IsRegular() || int64(len(b)) > blocks*blockBytes {
+		return syscall.ENOSPC
+	}
+	f, err := s.root.OpenFile(name, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(b, 0)
+	if err == nil {
+		err = f.Truncate(int64(len(b)))
+	}
+	err = errors.Join(err, f.Sync())
+	return errors.Join(err, f.Close())
 }
 
 // rename moves within one folder and makes it last.
