@@ -21,28 +21,40 @@ type feed struct {
 	worst atomic.Int64
 }
 
+// row is a stream and what takes its packets.
+type row struct {
+	*stream
+	send func([]byte)
+}
+
+// toPort sends from a socket to a port on loopback. A side that is gone is noticed
+// by what does not come out.
+func toPort(from *net.UDPConn, port uint16) func([]byte) {
+	to := netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port)
+	return func(b []byte) { _, _ = from.WriteToUDPAddrPort(b, to) }
+}
+
 func newFeed(m *media, s *scene, to []inputPorts) *feed {
-	f := &feed{quit: make(chan struct{}), over: make(chan struct{})}
-	type row struct {
-		*stream
-		from *net.UDPConn
-		to   netip.AddrPort
-	}
 	units := m.small
 	if s.large {
 		units = m.large
 	}
-	local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	var rows []row
 	const picture = time.Second / sourceFPS
 	for i, p := range to {
 		// Inputs begin at different keyframes, and not in the same millisecond.
 		first := picture * time.Duration(i) / time.Duration(len(to))
-		rows = append(rows, row{newStream(units, videoType, uint32(1000+i), 90000/sourceFPS, picture, first, i*groupOf), s.from[i].video, netip.AddrPortFrom(local, p.video)})
+		rows = append(rows, row{newStream(units, videoType, uint32(1000+i), 90000/sourceFPS, picture, first, i*groupOf), toPort(s.from[i].video, p.video)})
 		if p.sound != 0 {
-			rows = append(rows, row{newStream(m.sound, soundType, uint32(2000+i), 960, soundPeriod, first, i*50), s.from[i].sound, netip.AddrPortFrom(local, p.sound)})
+			rows = append(rows, row{newStream(m.sound, soundType, uint32(2000+i), 960, soundPeriod, first, i*50), toPort(s.from[i].sound, p.sound)})
 		}
 	}
+	return feedRows(rows)
+}
+
+// feedRows sends what is due, row by row.
+func feedRows(rows []row) *feed {
+	f := &feed{quit: make(chan struct{}), over: make(chan struct{})}
 	go func() {
 		defer close(f.over)
 		begin := time.Now()
@@ -67,8 +79,7 @@ func newFeed(m *media, s *scene, to []inputPorts) *feed {
 			if late := int64(time.Since(begin) - next.due); late > f.worst.Load() {
 				f.worst.Store(late)
 			}
-			// A side that is gone is noticed by what does not come out.
-			_ = next.packets(buf, func(b []byte) { _, _ = next.from.WriteToUDPAddrPort(b, next.to) })
+			_ = next.packets(buf, next.send)
 			next.due += next.period
 		}
 	}()

@@ -23,6 +23,10 @@ type options struct {
 	kms     string
 	pprof   string
 	dir     string
+	// Of composites with a director.
+	composed bool
+	keep     string
+	without  string
 }
 
 func main() {
@@ -35,6 +39,9 @@ func main() {
 	flag.StringVar(&o.kms, "kms", "bin/kms", "the media node; bin/mediaworker is found beside it")
 	flag.StringVar(&o.pprof, "pprof", "", "address of the node's profiler, for looking closer")
 	flag.StringVar(&o.dir, "dir", "", "folder for sources and logs, kept; sources that are there are used again")
+	flag.BoolVar(&o.composed, "composed", false, "compare composites of a director with ffmpeg's xstack and with Chromium under Xvfb; -only takes 4 or 9 then")
+	flag.StringVar(&o.keep, "keep", "", "with -composed: file to which rounds are added, and whose rounds make the table")
+	flag.StringVar(&o.without, "without", "", "with -composed: comma separated sides to leave out")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -55,6 +62,12 @@ func run(ctx context.Context, o options) error {
 	}
 	if o.kms, err = filepath.Abs(o.kms); err != nil {
 		return err
+	}
+	if o.composed {
+		if o.keep == "" {
+			o.keep = filepath.Join(dir, "composed.jsonl")
+		}
+		return runComposed(ctx, o, dir)
 	}
 	var chosen []*scene
 	for _, s := range scenes() {

@@ -75,10 +75,10 @@ func prepare(ctx context.Context, dir string) (*media, error) {
 		}
 	}
 	var err error
-	if m.small, err = cutVideo(small); err != nil {
+	if m.small, err = cutVideo(small, sourceFPS); err != nil {
 		return nil, err
 	}
-	if m.large, err = cutVideo(large); err != nil {
+	if m.large, err = cutVideo(large, sourceFPS); err != nil {
 		return nil, err
 	}
 	m.sound, err = cutSound(sound)
@@ -93,8 +93,8 @@ func ffmpeg(ctx context.Context, args ...string) error {
 	return nil
 }
 
-// cutVideo reads an IVF file of VP8; it begins with a keyframe.
-func cutVideo(path string) ([]unit, error) {
+// cutVideo reads an IVF file of VP8 at that rate; it begins with a keyframe.
+func cutVideo(path string, fps int) ([]unit, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -120,7 +120,7 @@ func cutVideo(path string) ([]unit, error) {
 		}
 		out = append(out, unit{cut.Payload(mtu-12, frame), frame[0]&1 == 0})
 	}
-	if len(out) != int(sourceLength.Seconds()*sourceFPS) || !out[0].key {
+	if len(out) != int(sourceLength.Seconds())*fps || !out[0].key {
 		return nil, fmt.Errorf("read %s: %d pictures, the first a keyframe: %v", path, len(out), len(out) > 0 && out[0].key)
 	}
 	return out, nil

@@ -61,6 +61,9 @@ func startNode(ctx context.Context, o options, dir string, s *scene) (_ side, er
 	if n.session, err = client.Dial(ctx, fmt.Sprintf("ws://127.0.0.1:%d/kurento", port), client.Options{}); err != nil {
 		return nil, err
 	}
+	if s.work == directing { // built by who asked
+		return n, nil
+	}
 	return n, n.build(ctx, filepath.Join(dir, "image.png"))
 }
 

@@ -34,6 +34,7 @@ const (
 	transcoding
 	overlaying
 	flipping
+	directing
 )
 
 // sockets send one input; a side may insist on the port they have.
