@@ -375,7 +375,7 @@ func (f *File) write(p *pipeline.Packet) error {
 		f.manifest.addGap(p.Format.Kind, t.end, at, "")
 		f.proof.note(proof.TypeGap, ManifestGap{Kind: p.Format.Kind.String(), FromMs: t.end.Milliseconds(), ToMs: at.Milliseconds()})
 	}
-	f.proof.hear(p.Format.Kind, at+t.step)
+	f.proof.hear(p.Format.Kind, max(at+t.step, f.now(at)))
 	u := *p
 	u.PTS = at
 	if t.units > 0 {
@@ -398,6 +398,15 @@ func (f *File) write(p *pipeline.Packet) error {
 	t.end = at + length
 	f.end = max(f.end, t.end)
 	return nil
+}
+
+// heardLag bounds how far a unit may be behind what comes in now.
+const heardLag = 3 * time.Second
+
+// now is the file time of this moment, when a unit of file time at is written:
+// what has come in since is on its way to the file, in a jitter buffer or an encoder.
+func (f *File) now(at time.Duration) time.Duration {
+	return min(time.Since(f.o.Epoch)-f.zero-f.cut, at+heardLag)
 }
 
 // Pause cuts out time until Resume: nothing is written.
