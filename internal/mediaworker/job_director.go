@@ -56,7 +56,8 @@ type reel struct {
 	tap   *gst.Tap
 	told  wire.InputData
 	count uint64
-	late  int // looks in a row
+	due   time.Duration // when views show the first picture of this flow, by gst.Now; 0: none has come
+	late  int           // looks in a row
 	early int
 }
 
@@ -189,7 +190,7 @@ func (d *director) look() {
 		}
 		c := r.tap.Counts()
 		now := wire.InputData{Input: name, Width: c.Width, Height: c.Height}
-		now.Flowing = c.Buffers > 0 && gst.Now()-c.Last < wire.StallAfterMs*time.Millisecond
+		now.Flowing = d.flows(name, r, c)
 		if now != r.told && (now.Flowing || r.told.Flowing) {
 			r.told = now
 			if !now.Flowing {
@@ -206,6 +207,21 @@ func (d *director) look() {
 		pair := pairOf(name)
 		d.move(pair, d.moved[pair]+by, name)
 	}
+}
+
+// flows tells whether views show pictures of an input: that is a latency after the
+// first one has come, and until then its place would be empty.
+func (d *director) flows(name string, r *reel, c gst.Counts) bool {
+	at := gst.Now()
+	if c.Buffers == 0 || at-c.Last >= wire.StallAfterMs*time.Millisecond {
+		r.due = 0
+		return false
+	}
+	if r.due == 0 {
+		r.due = c.Last + max(0, d.latency+d.moved[pairOf(name)]-c.Lateness)
+		time.AfterFunc(r.due-at, func() { d.w.post(d.look) })
+	}
+	return at >= r.due
 }
 
 // punctual moves a source that has been late, or much too early, for lateTicks
@@ -235,6 +251,11 @@ func (d *director) move(pair string, to time.Duration, because string) {
 	for name, s := range d.stores {
 		if pairOf(name) == pair {
 			s.SetOffset(to)
+		}
+	}
+	for name, r := range d.inputs {
+		if pairOf(name) == pair && !r.told.Flowing {
+			r.due = 0 // it is another now
 		}
 	}
 	for name, in := range d.w.inputs {
@@ -370,7 +391,7 @@ func checkView(v wire.View) error {
 		}
 	case v.Width < 16 || v.Height < 16 || v.Width > 4096 || v.Height > 4096 || v.Width&1 != 0 || v.Height&1 != 0:
 		return bad("No view of %dx%d", v.Width, v.Height)
-	case v.Framerate < 1 || v.Framerate > 60:
+	case v.Framerate < 1 || v.Framerate > wire.MaxFramerate:
 		return bad("No view of %d pictures per second", v.Framerate)
 	}
 	if len(v.Tiles) > 100 || len(v.Overlays) > 32 {

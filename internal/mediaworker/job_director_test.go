@@ -311,6 +311,30 @@ func TestDirectorStall(t *testing.T) {
 	s.see(100, codec.H264, 160, 120, "goes on", []cell{{0.5, 0.5, palette[1].rgb}})
 }
 
+// TestDirectorFirstPicture: who replaces a picture by an input when that is told to
+// flow never sees an empty place.
+func TestDirectorFirstPicture(t *testing.T) {
+	s := startDirector(t, 600)
+	s.picture("avatar", flat(16, 12, color.NRGBA{uint8(palette[0].rgb[0]), uint8(palette[0].rgb[1]), uint8(palette[0].rgb[2]), 255}))
+	tile := wire.Tile{Picture: "avatar", Width: 160, Height: 120}
+	s.view(wire.View{Name: "v", Width: 160, Height: 120, Framerate: 25, Tiles: []wire.Tile{tile}})
+	s.encode(100, "video:v", codec.H264)
+	s.see(100, codec.H264, 160, 120, "avatar", []cell{{0.5, 0.5, palette[0].rgb}})
+	s.colours(1, "video/1", 1, 160, 120)
+	s.inputEvent(func(d wire.InputData) bool { return d.Input == "video/1" && d.Flowing })
+	tile.Picture, tile.Input = "", "video/1"
+	s.view(wire.View{Name: "v", Width: 160, Height: 120, Framerate: 25, Tiles: []wire.Tile{tile}})
+	n := len(s.frames1(100))
+	s.until("pictures after the first", func() bool { return len(s.frames1(100)) > n+25 })
+	frames := s.frames1(100)
+	even25(t, "avatar and picture", frames)
+	for i, p := range decodeAll(t, frames, 160, 120) {
+		if at := p.at(0.5, 0.5); !near(at, palette[0].rgb) && !near(at, palette[1].rgb) {
+			t.Errorf("picture %d of %d shows %v", i, len(frames), at)
+		}
+	}
+}
+
 // TestDirectorSound: a view hears what it names, or all.
 func TestDirectorSound(t *testing.T) {
 	s := startDirector(t, 100)
