@@ -291,7 +291,10 @@ func (f *feed) sound(fr frame, t time.Duration) {
 			hole = false
 		}
 	}
-	_ = f.src.Push(gst.Frame{Data: fr.data, PTS: t, Duration: duration, Key: true, Discont: hole}, maxWaitingAudio)
+	// opusdec keeps a packet back for the sake of FEC. A discontinuity would make its
+	// base class forget that one's time, and all sound were a packet late from then
+	// on; it finds by PTS alone where to go on.
+	_ = f.src.Push(gst.Frame{Data: fr.data, PTS: t, Duration: duration, Key: true, Discont: hole && !f.opus}, maxWaitingAudio)
 	f.last = t + max(0, duration)
 }
 
