@@ -6,12 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -25,81 +22,12 @@ const streamKey = "the-secret-stream-key"
 // the pieces may take.
 const broadcastDeadline = 60 * time.Second
 
-// rtmpTarget is nginx with its RTMP module: the application "live" takes everybody,
-// "closed" refuses to publish.
-type rtmpTarget struct {
-	t    testing.TB
-	home string
-	port int
-	proc *process
-}
-
-func startTarget(t testing.TB) *rtmpTarget {
-	t.Helper()
-	n := &rtmpTarget{t: t, home: t.TempDir(), port: freePort(t)}
-	n.start()
-	t.Cleanup(func() {
-		n.proc.kill()
-		if t.Failed() {
-			log, _ := os.ReadFile(filepath.Join(n.home, "error.log"))
-			t.Logf("log of nginx:\n%s\n%s", n.proc.log, log)
-		}
-	})
-	return n
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
-// start runs nginx in one process, so that a signal reaches all of it, and waits
-// for its port.
-func (n *rtmpTarget) start() {
-	n.t.Helper()
-	conf := filepath.Join(n.home, "nginx.conf")
-	text := fmt.Sprintf(`load_module /usr/lib/nginx/modules/ngx_rtmp_module.so;
-daemon off; master_process off; pid nginx.pid; error_log error.log info;
-events { worker_connections 64; }
-rtmp { access_log off; server { listen 127.0.0.1:%d;
-  application live { live on; }
-  application closed { live on; deny publish all; }
-} }
-`, n.port)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		n.t.Fatal(err)
-	}
-	var err error
-	if n.proc, err = startProcess(exec.Command(rtmptest.Path(), "-p", n.home, "-c", conf, "-e", filepath.Join(n.home, "error.log")), &tail{}); err != nil {
-		n.t.Fatal(err)
-	}
-	eventually(n.t, startDeadline, "nginx listens", func() error {
-		if n.proc.exited() {
-			n.t.Fatalf("nginx ended: %v\n%s", n.proc.err, n.proc.log)
-		}
-		c, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", n.port))
-		if err == nil {
-			_ = c.Close()
-		}
-		return err
-	})
-}
-
-func (n *rtmpTarget) url(application string) string {
-	return fmt.Sprintf("rtmp://127.0.0.1:%d/%s/%s", n.port, application, streamKey)
-}
-
-// plays says whether the target hands out H264 and AAC now.
-func (n *rtmpTarget) plays() error {
+// viewed says whether a viewer of a target gets H264 and AAC now.
+func viewed(target *rtmptest.Nginx) error {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "ffprobe", "-v", "error", "-rw_timeout", "8000000", "-analyzeduration", "5000000",
-		"-show_entries", "stream=codec_name", "-of", "csv=p=0", n.url("live")).CombinedOutput()
+		"-show_entries", "stream=codec_name", "-of", "csv=p=0", target.URL("live", streamKey)).CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("ffprobe: %w: %.300s", err, out)
 	}
@@ -162,16 +90,15 @@ func (s *server) broadcasts() (list []aBroadcast) {
 	return answer.Items
 }
 
-func (s *server) broadcastIs(status string, retries int) aBroadcast {
+func (s *server) broadcastIs(name, status string, retries int) (b aBroadcast) {
 	s.t.Helper()
-	var b aBroadcast
 	eventually(s.t, broadcastDeadline, "the broadcast is "+status, func() error {
-		list := s.broadcasts()
-		if len(list) != 1 {
-			return fmt.Errorf("%d broadcasts", len(list))
+		for _, b = range s.broadcasts() {
+			if b.Name == name {
+				return want(b.Status == status && b.Retries >= retries, "it is %s after %d retries", b.Status, b.Retries)
+			}
 		}
-		b = list[0]
-		return want(b.Status == status && b.Retries >= retries, "it is %s after %d retries", b.Status, b.Retries)
+		return errors.New("there is none")
 	})
 	return b
 }
@@ -215,12 +142,12 @@ func smallBroadcast(more map[string]any) map[string]any {
 // TestBroadcastByNodeClient: the unmodified openvidu-node-client starts and stops,
 // the target has picture and sound, clients are told.
 func TestBroadcastByNodeClient(t *testing.T) {
-	s, target := startServer(t), startTarget(t)
+	s, target := startServer(t), rtmptest.Start(t)
 	n := newNodeClient(t, s)
 	n.ok("createSession", map[string]any{"properties": map[string]any{"customSessionId": "show"}}, nil)
-	start := map[string]any{"session": "show", "url": target.url("live"), "properties": smallBroadcast(nil)}
+	start := map[string]any{"session": "show", "url": target.URL("live", streamKey), "properties": smallBroadcast(nil)}
 	n.fails("406", "startBroadcast", start)
-	n.fails("404", "startBroadcast", map[string]any{"session": "nowhere", "url": target.url("live")})
+	n.fails("404", "startBroadcast", map[string]any{"session": "nowhere", "url": target.URL("live", streamKey)})
 	n.fails("409", "stopBroadcast", map[string]any{"session": "show"})
 
 	session, publisher, _, watcher := onAir(t, s)
@@ -232,11 +159,11 @@ func TestBroadcastByNodeClient(t *testing.T) {
 		t.Error("the session does not say that it is broadcast")
 	}
 	n.fails("409", "startBroadcast", start)
-	if b := s.broadcastIs("connected", 0); b.BroadcastURL == nil || !strings.HasSuffix(*b.BroadcastURL, "/live/***") || b.Name != "default" {
+	if b := s.broadcastIs("default", "connected", 0); b.BroadcastURL == nil || !strings.HasSuffix(*b.BroadcastURL, "/live/***") || b.Name != "default" {
 		t.Errorf("the list shows %+v", b)
 	}
-	eventually(t, broadcastDeadline, "the target plays", target.plays)
-	if rgb := color(t, target.url("live")); isPublished(rgb[:]) != nil {
+	eventually(t, broadcastDeadline, "the target plays", func() error { return viewed(target) })
+	if rgb := color(t, target.URL("live", streamKey)); isPublished(rgb[:]) != nil {
 		t.Error(isPublished(rgb[:]))
 	}
 	if s.metric("broadcasts") != 1 {
@@ -268,111 +195,6 @@ func TestBroadcastByNodeClient(t *testing.T) {
 	s.healthy()
 }
 
-// TestBroadcastTargetsThatFail: targets that refuse, die, wedge and come back, while
-// the call and a recording of it go on.
-func TestBroadcastTargetsThatFail(t *testing.T) {
-	s, target := startServer(t), startTarget(t)
-	session, _, cam, watcher := onAir(t, s)
-
-	// Refused at the start, in three ways; nothing is left running.
-	deaf, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer deaf.Close() // accepts by its backlog and reads nothing
-	for name, url := range map[string]string{
-		"nobody listens":  fmt.Sprintf("rtmp://127.0.0.1:%d/live/%s", freePort(t), streamKey),
-		"refuses publish": target.url("closed"),
-		"reads nothing":   fmt.Sprintf("rtmp://%s/live/%s", deaf.Addr(), streamKey),
-	} {
-		begun := time.Now()
-		r, err := s.try("POST", "/openvidu/api/broadcast/start", smallBroadcast(map[string]any{"session": session, "broadcastUrl": url}))
-		if err != nil || r.Status != 500 || !strings.HasPrefix(string(r.Body), "Error starting broadcast: ") || strings.Contains(string(r.Body), streamKey) {
-			t.Errorf("%s: %v, %v", name, r, err)
-		}
-		t.Logf("%s: refused after %v: %s", name, time.Since(begun).Round(time.Millisecond), r.Body)
-		if list := s.broadcasts(); len(list) != 0 {
-			t.Errorf("%s: left over %+v", name, list)
-		}
-	}
-
-	var rec recording
-	s.rest(200, "POST", "/recordings/start", map[string]any{"session": session, "outputMode": "INDIVIDUAL"}, &rec)
-	s.rest(200, "POST", "/broadcast/start", smallBroadcast(map[string]any{"session": session, "broadcastUrl": target.url("live")}), nil)
-	eventually(t, broadcastDeadline, "the target plays", target.plays)
-
-	callGoesOn := func(length time.Duration, what string) {
-		t.Helper()
-		before, since := watcher.inbound()[cam.StreamID].FramesDecoded, time.Now()
-		runFor(t, length, what, func() error {
-			now := watcher.inbound()[cam.StreamID].FramesDecoded
-			if now > before {
-				before, since = now, time.Now()
-			}
-			return want(time.Since(since) < 5*time.Second, "no frame of the call for %v", time.Since(since))
-		})
-	}
-
-	// Killed for five seconds.
-	target.proc.kill()
-	s.broadcastIs("reconnecting", 1)
-	callGoesOn(5*time.Second, "the call goes on without its target")
-	target.start()
-	back := time.Now()
-	s.broadcastIs("connected", 1)
-	took := time.Since(back)
-	t.Logf("back %v after the target", took.Round(time.Millisecond))
-	if strictTimes() && took > 2*time.Second {
-		t.Errorf("the stream is back after %v, want within 2 s", took)
-	}
-	eventually(t, broadcastDeadline, "the target plays again", target.plays)
-
-	// Wedged: it holds its socket and reads nothing.
-	if err := target.proc.signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	stopped := time.Now()
-	s.broadcastIs("reconnecting", 2)
-	took = time.Since(stopped)
-	t.Logf("wedged target noticed after %v", took.Round(time.Millisecond))
-	if strictTimes() && took > 10*time.Second {
-		t.Errorf("the wedged target is noticed after %v, want within 10 s", took)
-	}
-	callGoesOn(3*time.Second, "the call goes on beside a wedged target")
-	if err := target.proc.signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
-	s.broadcastIs("connected", 2)
-	eventually(t, broadcastDeadline, "the target plays after it was wedged", target.plays)
-
-	// A wedged target does not hold up the stop.
-	if err := target.proc.signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
-	s.rest(200, "POST", "/broadcast/stop", map[string]any{"session": session}, nil)
-	if list := s.broadcasts(); len(list) != 0 {
-		t.Errorf("left over: %+v", list)
-	}
-
-	// The recording has no gap: everything that was published, at its rate.
-	length := time.Since(time.UnixMilli(rec.CreatedAt))
-	s.rest(200, "POST", "/recordings/stop/"+rec.ID, nil, nil)
-	done := s.recordingIs(rec.ID, "ready")
-	_, files := s.download(done)
-	for _, path := range files {
-		if filepath.Ext(path) == ".json" {
-			continue
-		}
-		p := probe(t, path)
-		if p.Duration < length-5*time.Second || p.Packets["video"] < 5*p.Duration.Seconds() || p.Packets["audio"] < 45*p.Duration.Seconds() {
-			t.Errorf("the recording has %v of %v, packets %v", p.Duration, length, p.Packets)
-		}
-		plays(t, path)
-	}
-	s.keepsSecret()
-	s.healthy()
-}
-
 // spectator is what the page's hls.js shows.
 type spectator struct {
 	CurrentTime   float64
@@ -387,14 +209,14 @@ type spectator struct {
 // TestBroadcastHLS: a playlist that hls.js plays while live, beside an RTMP target
 // with another layout, and that is kept.
 func TestBroadcastHLS(t *testing.T) {
-	s, target := startServer(t), startTarget(t)
+	s, target := startServer(t), rtmptest.Start(t)
 	session, _, _, _ := onAir(t, s)
 	var b aBroadcast
 	s.rest(200, "POST", "/broadcast/start", smallBroadcast(map[string]any{"session": session, "name": "web", "output": "HLS", "record": true}), &b)
 	if b.URL == nil || b.Folder == nil || !strings.HasPrefix(*b.URL, s.url("/openvidu/hls/")) || !strings.HasSuffix(*b.URL, "/index.m3u8") || b.Output != "HLS" {
 		t.Fatalf("started: %+v", b)
 	}
-	s.rest(200, "POST", "/broadcast/start", smallBroadcast(map[string]any{"session": session, "name": "tv", "broadcastUrl": target.url("live"), "recordingLayout": "PICTURE_IN_PICTURE"}), nil)
+	s.rest(200, "POST", "/broadcast/start", smallBroadcast(map[string]any{"session": session, "name": "tv", "broadcastUrl": target.URL("live", streamKey), "recordingLayout": "PICTURE_IN_PICTURE"}), nil)
 	s.rest(409, "POST", "/broadcast/start", map[string]any{"session": session, "name": "web", "output": "HLS"}, nil)
 	s.rest(409, "POST", "/broadcast/start", map[string]any{"session": session, "output": "HLS"}, nil)
 
@@ -446,7 +268,7 @@ func TestBroadcastHLS(t *testing.T) {
 		return want(len(at.Color) == 3 && at.Color[1] > 120 && at.Color[0] < 60, "middle is %v", at.Color)
 	})
 	eventually(t, broadcastDeadline, "the other view keeps its layout", func() error {
-		rgb := color(t, target.url("live"))
+		rgb := color(t, target.URL("live", streamKey))
 		return isPublished(rgb[:])
 	})
 

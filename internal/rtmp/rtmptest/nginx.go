@@ -156,7 +156,7 @@ func (n *Nginx) write(name, text string) {
 
 func (n *Nginx) until(what string, ok func() bool) {
 	n.t.Helper()
-	tick := time.NewTicker(5 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(deadline); !ok(); <-tick.C {
 		if time.Now().After(end) {
