@@ -44,6 +44,15 @@ func (x *Fragments) Add(track int, au *pipeline.Packet) error {
 	return nil
 }
 
+// Until tells where the latest unit of a track ends, when that is known: at the
+// next one's PTS. Otherwise it is taken to be as long as the one before it.
+func (x *Fragments) Until(track int, pts time.Duration) {
+	if track >= 0 && track < len(x.w.tracks) {
+		t := x.w.tracks[track]
+		t.until = timeTicks(max(pts, 0), t.scale)
+	}
+}
+
 // Size is about how many bytes are gathered.
 func (x *Fragments) Size() int { return x.size }
 

@@ -39,6 +39,7 @@ type mp4Fragment struct {
 	mp4Track
 	samples []mp4Sample
 	length  uint32 // of the latest whole sample, in ticks
+	until   int64  // where the latest sample ends, in ticks; 0 when it is as long as the one before
 }
 
 type mp4Sample struct {
@@ -174,6 +175,7 @@ func (w *mp4) taken() {
 	for _, t := range w.tracks {
 		clear(t.samples)
 		t.samples = t.samples[:0]
+		t.until = 0
 	}
 }
 
@@ -191,6 +193,8 @@ func (w *mp4) moof(moofLen int) []byte {
 		for i, s := range t.samples {
 			if i+1 < len(t.samples) {
 				t.length = uint32(t.samples[i+1].dts - s.dts)
+			} else if t.until > s.dts {
+				t.length = uint32(t.until - s.dts)
 			} else if t.length == 0 {
 				t.length = t.scale / 50
 			}

@@ -77,7 +77,7 @@ func run(in config.Input) (err error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, `{"status":"UP"}`) })
 	mux.Handle("GET /metrics", serve.LoopbackOnly(obs.MetricsHandler(registry, log)))
-	mux.Handle("/", node.Server)
+	mux.Handle("/", node.Handler())
 	listeners, err := medianode.Listen(cfg.Kurento, mux, log)
 	if err != nil {
 		return err

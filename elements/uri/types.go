@@ -1,15 +1,17 @@
 // Package uri is the family of endpoints that read or write a URI or are reached
-// by one: PlayerEndpoint, RecorderEndpoint, RtmpEndpoint, HttpPostEndpoint; and
-// Snapshot, a picture of a file. Bytes are opened
-// and fetched here (internal/fetch), containers are taken apart in workers, which
-// never see a caller's text. How a file is written is recorder's; who may be connected to
+// by one: PlayerEndpoint, RecorderEndpoint, RtmpEndpoint, HlsEndpoint,
+// HttpPostEndpoint; and Snapshot, a picture of a file. Bytes are opened and fetched
+// here (internal/fetch), containers are taken apart in workers, which never see a
+// caller's text. How a file is written is recorder's; who may be connected to
 // whom is elements'. A recorder accepts units only, so its pipeline must have
 // been made with pipeline.NewDepacketizer among its converters.
 //
 // Goroutines: from record() to the end of its file a recorder has one that owns
 // the file and, while it is not paused, one per kind of media that writes. A playing player has one that opens the
 // source, one that serves bytes to the worker or those of the RTSP client; an
-// upload has its HTTP connection's and one that copies. Close waits for them.
+// upload has its HTTP connection's and one that copies; a started HlsEndpoint has
+// one that cuts segments and, to its Close, one that writes kept ones. Close waits
+// for them.
 package uri
 
 import (
@@ -37,6 +39,8 @@ type Deps struct {
 	Workers *workers.Pool
 	// HTTP is where HttpPostEndpoints are reached.
 	HTTP HTTP
+	// HLS serves HlsEndpoints; without it there are none.
+	HLS *HLSServer
 	// DefaultPath is put in front of a URI without a scheme; file:///var/lib/kurento when empty.
 	DefaultPath string
 	// ProcessID and NodeID go into the sidecars, for recorder.Recover to tell
@@ -96,6 +100,15 @@ func Types(d Deps) []elements.Type {
 				elements.Method("start", (*RTMP).Start),
 				elements.Event[elements.None]("Connected"),
 				elements.Event[LostFields]("Disconnected"),
+			},
+		},
+		{
+			Name: "HlsEndpoint", Extends: "UriEndpoint", Module: "govidu",
+			Doc: "Serves what it receives as an HTTP live stream (HLS): H264 and AAC in fragmented MP4; other media is converted. path is where, below the root of the server's HTTP; after stop the playlist ends and is served a minute longer. A directory keeps all of it, as a playlist that plays at any time.",
+			New: elements.New(newHLS(d)),
+			Members: []elements.Member{
+				elements.Property[*HLS, string]("path", (*HLS).Path, nil),
+				elements.Method("start", (*HLS).Start),
 			},
 		},
 		{

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -76,6 +78,8 @@ type Config struct {
 type Node struct {
 	Engine *transport.Engine
 	Server *kms.Server
+	// HLS serves the streams of HlsEndpoints below /hls/.
+	HLS *uri.HLSServer
 	// Workers runs the media workers.
 	Workers *workers.Pool
 }
@@ -89,7 +93,7 @@ func New(c Config) (*Node, error) {
 	if err := c.Endpoints.Check(); err != nil {
 		return nil, fmt.Errorf("read settings of endpoints: %w", err)
 	}
-	n := &Node{}
+	n := &Node{HLS: uri.NewHLSServer()}
 	n.Engine, err = transport.NewEngine(transport.Config{
 		MediaPort: c.MediaPort, STUNPort: c.STUNPort, AnnouncedIPs: announced, Loopback: c.Loopback, ICETCP: true, Log: c.Log,
 		PEMCertificateRSA: c.PEMCertificateRSA, PEMCertificateECDSA: c.PEMCertificateECDSA,
@@ -118,7 +122,7 @@ func (n *Node) serve(c Config) error {
 	policy := &fetch.Policy{FileRoots: c.FileRoots, AllowPrivate: !c.DenyPrivateURLs}
 	registry, err := elements.NewRegistry(all.Types(all.Deps{
 		WebRTC: n.Engine, Endpoints: c.Endpoints,
-		URI:     uri.Deps{Fetch: policy, FileRoots: c.FileRoots, Workers: n.Workers, HTTP: c.HTTPPost, NodeID: c.NodeID},
+		URI:     uri.Deps{Fetch: policy, FileRoots: c.FileRoots, Workers: n.Workers, HTTP: c.HTTPPost, HLS: n.HLS, NodeID: c.NodeID},
 		RTP:     rtp.Deps{AnnouncedIPs: announced, MinPort: c.RTPMinPort, MaxPort: c.RTPMaxPort, MTU: c.Endpoints.MTU},
 		Hubs:    hubs.Deps{Pool: n.Workers, Images: policy},
 		Filters: filters.Deps{Pool: n.Workers, Images: policy},
@@ -137,6 +141,18 @@ func (n *Node) serve(c Config) error {
 	return err
 }
 
+// Handler serves the control connections and, beside them, the streams of
+// HlsEndpoints, which their path alone protects.
+func (n *Node) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/hls/") {
+			n.HLS.ServeHTTP(w, r)
+			return
+		}
+		n.Server.ServeHTTP(w, r)
+	})
+}
+
 // Close ends the control connections and every object, then the workers and the
 // media port.
 func (n *Node) Close() error {
@@ -150,6 +166,7 @@ func (n *Node) Close() error {
 	if n.Engine != nil {
 		errs = append(errs, n.Engine.Close())
 	}
+	errs = append(errs, n.HLS.Close())
 	return errors.Join(errs...)
 }
 
