@@ -239,13 +239,14 @@ func (s *server) openDoors(mux *http.ServeMux) error {
 		page.Recordings = s.recordings
 	}
 	web.Register(mux, page)
+	mux.Handle("/openvidu/hls/", http.StripPrefix("/openvidu", s.node.HLS))
 	s.registerProbes(mux)
 	return nil
 }
 
 func (s *server) openKurento() error {
 	var err error
-	s.kms, err = medianode.Listen(s.cfg.Kurento, s.node.Server, s.log)
+	s.kms, err = medianode.Listen(s.cfg.Kurento, s.node.Handler(), s.log)
 	if err != nil {
 		return fmt.Errorf("open the Kurento port: %w", err)
 	}
