@@ -15,7 +15,7 @@ import (
 // Bounds of a view: sides in pixels, pictures per second, bits per second.
 const (
 	minViewSide      = 16
-	maxViewFramerate = 120
+	maxViewFramerate = wire.MaxFramerate
 	viewFramerate    = 25
 	maxViewBitrate   = 100_000_000
 )

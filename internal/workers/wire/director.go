@@ -19,6 +19,8 @@ const (
 	EventInput = "input"
 	// StallAfterMs is how long a video input may bring no picture before it stalls.
 	StallAfterMs = 2000
+	// MaxFramerate is the highest rate of a view, in pictures per second.
+	MaxFramerate = 120
 )
 
 // KindStill is the job that reads a media file (a descriptor sent with
