@@ -30,7 +30,7 @@ func (u *Uploader) deleteAll(ctx context.Context, prefix string) error {
 	list := u.bucket.List(&blob.ListOptions{Prefix: prefix})
 	for {
 		o, err := within(ctx, u.opts.OpTimeout, list.Next)
-		if errors.Is(err, io.EOF) {
+		if err == io.EOF { // bare: a connection that was cut is an EOF, too, wrapped
 			return nil
 		}
 		if err != nil {

@@ -5,13 +5,19 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 	"gocloud.dev/blob/memblob"
+
+	"github.com/govidu/govidu/internal/secret"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -96,4 +102,33 @@ func TestRecordingGoesToTheBucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "bucket empty", func() bool { return !exists("a.webm") && !exists(".recording.room") && !u.Taken("room") })
+}
+
+// A connection that is cut while the bucket is listed is not the end of the list: the
+// promise to delete stays.
+func TestCutListIsNotItsEnd(t *testing.T) {
+	dead := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
+	defer dead.Close()
+	dir := t.TempDir()
+	bucket, prefix, err := Open(t.Context(), Location{
+		URL: "s3://rec/site?use_path_style=true&endpoint=" + dead.URL, AccessKey: "a", SecretKey: secret.New("b"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewRegistry()
+	u, err := New(Options{
+		Bucket: bucket, Prefix: prefix, Dir: dir, Log: slog.New(slog.DiscardHandler), Metrics: registry, MinBackoff: 5 * time.Millisecond, OpTimeout: 2 * time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	if err := u.Delete("room"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "a failure", func() bool { return testutil.ToFloat64(u.metrics.failures.WithLabelValues("remove")) > 0 })
+	if _, err := os.Stat(filepath.Join(dir, goneName+"room")); err != nil || !u.Taken("room") {
+		t.Errorf("the promise is forgotten: %v", err)
+	}
 }
