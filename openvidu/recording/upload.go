@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -131,6 +132,7 @@ func (s *Service) uploads(id string) (names []string) {
 			names = append(names, n)
 		}
 	}
+	slices.Sort(names)
 	return names
 }
 
