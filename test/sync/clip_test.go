@@ -3,6 +3,7 @@ package sync
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os/exec"
 	"slices"
@@ -49,8 +50,14 @@ var clips = struct {
 	of map[codec.Name]*clip
 }{of: map[codec.Name]*clip{}}
 
-// clipOf makes the clip, once. A flash is five white pictures on dark noise, a
-// beep 100 ms of 1 kHz in silence.
+// flashing is ffmpeg's source of the picture.
+func flashing(width, height int) string {
+	return fmt.Sprintf("color=c=0x202020:s=%dx%d:r=25[a];color=c=0x606060:s=40x%d:r=25[b];[a][b]overlay=x=%d+mod(n*23\\,%d):y=0,"+
+		"noise=alls=14:allf=t+u,drawbox=enable='between(mod(n,25),12,16)':c=white:t=fill", width, height, height, (width-lookWidth)/2, lookWidth-40)
+}
+
+// clipOf makes the clip, once. A flash is five white pictures on dark noise, on
+// which a bar moves; a beep 100 ms of 1 kHz in silence.
 func clipOf(t testing.TB, name codec.Name) *clip {
 	t.Helper()
 	clips.Lock()
@@ -59,8 +66,7 @@ func clipOf(t testing.TB, name codec.Name) *clip {
 		return c
 	}
 	c := &clip{codec: name}
-	in := []string{"-f", "lavfi", "-i", "color=c=0x202020:s=640x360:r=25,noise=alls=14:allf=t+u,drawbox=enable='between(mod(n,25),12,16)':c=white:t=fill",
-		"-t", "10", "-pix_fmt", "yuv420p", "-g", "10", "-keyint_min", "10"}
+	in := []string{"-f", "lavfi", "-i", flashing(640, 360), "-t", "10", "-pix_fmt", "yuv420p", "-g", "10", "-keyint_min", "10"}
 	if name == codec.H264 {
 		out, _ := ffmpeg(t, append(in, "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "baseline", "-b:v", "700k",
 			"-x264-params", "scenecut=0:slices=1", "-bsf:v", "h264_metadata=aud=insert", "-f", "h264", "-")...)

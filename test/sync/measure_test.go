@@ -2,6 +2,7 @@ package sync
 
 import (
 	"encoding/binary"
+	"fmt"
 	"math"
 	"regexp"
 	"slices"
@@ -12,22 +13,34 @@ import (
 
 const sampleRate = 48000
 
-// result is what a file holds.
+// result is what a recording holds.
 type result struct {
-	at, off  []time.Duration // of each pair: the flash in the file, and picture minus sound
-	loose    []time.Duration // picture minus sound for players that count samples, not times
-	expected int             // pairs that were sent
-	frames   int
-	steps    []time.Duration // between pictures
-	length   time.Duration   // of the pictures
-	sound    time.Duration   // of the sound
-	samples  time.Duration   // how much sound there is
-	back     int             // pictures that do not come after the one before
+	At, Off  []time.Duration // of each pair: the flash in the file, and picture minus sound
+	Held     []time.Duration // flashes whose beginning the picture does not show: it stood still
+	Loose    []time.Duration // picture minus sound for players that count samples, not times
+	Expected int             // pairs that were sent
+	Frames   int
+	Steps    []time.Duration // between pictures
+	Length   time.Duration   // of the pictures
+	Sound    time.Duration   // of the sound
+	Back     int             // pictures that do not come after the one before
 }
 
 var (
-	pictureLine = regexp.MustCompile(`n: *\d+ pts: *-?\d+ +pts_time:(\S+) .*mean:\[(\d+)`)
+	pictureLine = regexp.MustCompile(`n: *\d+ pts: *-?\d+ +pts_time:(\S+) `)
 	soundLine   = regexp.MustCompile(`n:\d+ pts:-?\d+ pts_time:(\S+) .*nb_samples:(\d+)`)
+)
+
+// The middle of the picture is looked at: a bar that moves there tells two
+// pictures from one shown twice.
+const (
+	lookWidth, lookHeight = 160, 90
+	lookSize              = lookWidth * lookHeight
+	// looksAlike is more than the mean difference of a picture to the same one,
+	// coded again, and less than what the bar's moving makes.
+	looksAlike = 5
+	// heldTime is how long a picture may stand before the next is late.
+	heldTime = 60 * time.Millisecond
 )
 
 func seconds(t testing.TB, s []byte) time.Duration {
@@ -39,45 +52,87 @@ func seconds(t testing.TB, s []byte) time.Duration {
 	return time.Duration(f * float64(time.Second))
 }
 
-// measure decodes a file.
-func measure(t testing.TB, file string) *result {
+// measure decodes a file, or two: the sound's zero is later than the picture's.
+func measure(t testing.TB, pictures, sound string, later time.Duration) *result {
 	t.Helper()
 	r := &result{}
-	_, said := ffmpeg(t, "-i", file, "-map", "0:v", "-vf", "scale=32:18,format=gray,showinfo", "-fps_mode", "passthrough", "-f", "null", "-")
-	var flashes []time.Duration
-	var last, dark time.Duration = -1, 0
+	flashes := r.look(t, pictures)
+	times, counted := r.listen(t, sound)
+	for _, f := range flashes {
+		b, ok := nearest(times, f-later)
+		if !ok {
+			continue
+		}
+		r.At, r.Off = append(r.At, f), append(r.Off, f-later-b)
+		if b, ok := nearest(counted, f-later); ok {
+			r.Loose = append(r.Loose, f-later-b)
+		}
+	}
+	return r
+}
+
+// look finds the flashes whose beginning is shown.
+func (r *result) look(t testing.TB, file string) (flashes []time.Duration) {
+	t.Helper()
+	raw, said := ffmpeg(t, "-i", file, "-map", "0:v", "-vf", fmt.Sprintf("crop=%d:%d,format=gray,showinfo", lookWidth, lookHeight), "-fps_mode", "passthrough", "-f", "rawvideo", "-")
+	lines := pictureLine.FindAllSubmatch(said, -1)
+	if len(lines) == 0 || len(raw) < len(lines)*lookSize {
+		t.Fatalf("no picture in %s: %s", file, said)
+	}
+	var last, dark, moved time.Duration = -1, 0, 0
 	bright := true
-	for _, m := range pictureLine.FindAllSubmatch(said, -1) {
-		at := seconds(t, m[1])
-		mean, _ := strconv.Atoi(string(m[2]))
-		r.frames++
-		if last >= 0 {
-			r.steps = append(r.steps, at-last)
-			if at <= last {
-				r.back++
+	var before []byte
+	for i, m := range lines {
+		at, now := seconds(t, m[1]), raw[i*lookSize:(i+1)*lookSize]
+		sum, change := 0, 0
+		for k, v := range now {
+			sum += int(v)
+			if before != nil {
+				change += max(int(v)-int(before[k]), int(before[k])-int(v))
 			}
 		}
-		last = at
-		switch {
+		r.Frames++
+		if last >= 0 {
+			r.Steps = append(r.Steps, at-last)
+			if at <= last {
+				r.Back++
+			}
+		}
+		// Until when the picture before was shown as it should be.
+		until := last
+		if at-moved > 2*heldTime {
+			until = moved
+		}
+		if before == nil || change > looksAlike*lookSize {
+			moved = at
+		}
+		switch mean := sum / lookSize; {
 		case mean < 100:
 			if bright {
 				bright, dark = false, at
 			}
 		case !bright:
 			bright = true
-			if at-dark > 200*time.Millisecond {
+			if at-dark <= 200*time.Millisecond {
+				break
+			}
+			if at-until > heldTime {
+				r.Held = append(r.Held, at)
+			} else {
 				flashes = append(flashes, at)
 			}
 		}
+		last, before = at, now
 	}
-	if r.frames == 0 {
-		t.Fatalf("no picture in %s: %s", file, said)
-	}
-	r.length = last + frameTime
+	r.Length = last + frameTime
+	return flashes
+}
+
+// listen finds the beeps, by the times that the file tells and by its samples.
+func (r *result) listen(t testing.TB, file string) (times, counted []time.Duration) {
+	t.Helper()
 	pcm, said := ffmpeg(t, "-i", file, "-map", "0:a", "-af", "aformat=sample_fmts=s16:sample_rates=48000:channel_layouts=mono,ashowinfo", "-f", "s16le", "-")
-	var beeps, counted []time.Duration
-	quiet := 0
-	at := 0
+	quiet, at := 0, 0
 	var begin time.Duration
 	for i, m := range soundLine.FindAllSubmatch(said, -1) {
 		pts := seconds(t, m[1])
@@ -99,25 +154,16 @@ func measure(t testing.TB, file string) *result {
 				quiet++
 			} else {
 				if quiet > 250 {
-					beeps = append(beeps, pts+samples(k))
+					times = append(times, pts+samples(k))
 					counted = append(counted, begin+samples(at+k))
 				}
 				quiet = 0
 			}
 		}
 		at += n
-		r.sound = pts + samples(n)
+		r.Sound = pts + samples(n)
 	}
-	r.samples = samples(at)
-	for _, f := range flashes {
-		if b, ok := nearest(beeps, f); ok {
-			r.at, r.off = append(r.at, f), append(r.off, f-b)
-		}
-		if b, ok := nearest(counted, f); ok {
-			r.loose = append(r.loose, f-b)
-		}
-	}
-	return r
+	return times, counted
 }
 
 func samples(n int) time.Duration { return time.Duration(n) * time.Second / sampleRate }

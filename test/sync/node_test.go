@@ -16,6 +16,7 @@ import (
 	"github.com/govidu/govidu/internal/medianode"
 	"github.com/govidu/govidu/internal/workers"
 	"github.com/govidu/govidu/kms/client"
+	"github.com/govidu/govidu/recorder"
 )
 
 // node is a media node in this process; its workers are children of it.
@@ -101,36 +102,55 @@ func (n *node) join(p *publisher, endpoint client.ID) {
 	n.invoke(endpoint, "gatherCandidates", nil, nil)
 }
 
-// record runs a case: the files of its publisher, by what they are.
-func (n *node) record(c Case) map[string]string {
+// files are what a case recorded.
+type files struct {
+	pictures, sound string
+	later           time.Duration // the sound's zero, after the picture's
+}
+
+// record runs a case: what was recorded of its publisher, by what it is.
+func (n *node) record(c Case) map[string]files {
 	t := n.t
 	t.Helper()
 	p := newPublisher(t, c)
 	graph := n.create("MediaPipeline", nil)
 	from := n.create("WebRtcEndpoint", map[string]any{"mediaPipeline": graph})
-	files := map[string]string{}
+	out := map[string]files{}
 	var recorders []client.ID
-	record := func(what, profile, ending string, source client.ID) {
+	record := func(what, profile, ending string, source client.ID) string {
 		file := filepath.Join(n.files, what+ending)
 		r := n.create("RecorderEndpoint", map[string]any{"mediaPipeline": graph, "uri": "file://" + file, "mediaProfile": profile})
 		n.connect(source, r)
 		n.invoke(r, "record", nil, nil)
-		recorders, files[what] = append(recorders, r), file
+		recorders = append(recorders, r)
+		return file
 	}
+	one := func(what, profile, ending string, source client.ID) {
+		file := record(what, profile, ending, source)
+		out[what] = files{pictures: file, sound: file}
+	}
+	describe := func(bool) {}
 	if c.Composite {
 		director := n.create("Director", map[string]any{"mediaPipeline": graph})
 		in := n.create("HubPort", map[string]any{"hub": director})
 		n.connect(from, in)
-		n.invoke(director, "describePort", map[string]any{"port": in, "source": map[string]any{
-			"streamId": "s", "connectionId": "c", "typeOfVideo": "CAMERA", "name": "Tester", "videoActive": true, "audioActive": true,
-		}}, nil)
-		record("composite", "MP4", ".mp4", n.create("View", map[string]any{"director": director, "width": 640, "height": 360}))
+		describe = func(active bool) {
+			n.invoke(director, "describePort", map[string]any{"port": in, "source": map[string]any{
+				"streamId": "s", "connectionId": "c", "typeOfVideo": "CAMERA", "name": "Tester", "videoActive": active, "audioActive": true,
+			}}, nil)
+		}
+		describe(true)
+		one(composite, "MP4", ".mp4", n.create("View", map[string]any{"director": director, "width": 640, "height": 360}))
 	}
+	profile, ending := "WEBM", ".webm"
 	if c.Codec == "H264" {
-		record("track", "MKV", ".mkv", from)
-	} else {
-		record("track", "WEBM", ".webm", from)
+		profile, ending = "MKV", ".mkv"
 	}
+	one(individual, profile, ending, from)
+	if c.Codec == "H264" {
+		one("MP4", "MP4", ".mp4", from)
+	}
+	split := files{pictures: record("picture", profile+"_VIDEO_ONLY", ending, from), sound: record("sound", profile+"_AUDIO_ONLY", ending, from)}
 	n.join(p, from)
 	if !p.going() {
 		t.Fatal("the publisher does not connect")
@@ -138,13 +158,37 @@ func (n *node) record(c Case) map[string]string {
 	if c.Outage > 0 {
 		time.AfterFunc(c.Length/3, func() { p.cut(c.Outage) })
 	}
+	if c.Mute {
+		begin, end := c.muted(true)
+		p.wait(begin)
+		describe(false)
+		p.wait(end)
+		describe(true)
+	}
 	p.wait(c.Length + max(c.AudioDelay, c.VideoDelay) + time.Second)
 	for _, r := range recorders {
 		n.invoke(r, "stopAndWait", nil, nil)
 	}
+	split.later = n.zero(split.sound).Sub(n.zero(split.pictures))
+	out[apart] = split
 	p.path.mu.Lock()
 	t.Logf("%s: %d of %d datagrams lost", c.Name, p.path.lost, p.path.sent)
 	p.path.mu.Unlock()
 	must(t, n.session.Release(t.Context(), graph))
-	return files
+	return out
+}
+
+// zero is the instant of a file's zero, by its manifest.
+func (n *node) zero(file string) time.Time {
+	n.t.Helper()
+	dir, name := filepath.Split(file)
+	root, err := os.OpenRoot(dir)
+	must(n.t, err)
+	defer root.Close()
+	m, err := recorder.ReadManifest(root, name)
+	must(n.t, err)
+	if m.Clock == nil {
+		n.t.Fatalf("the manifest of %s has no clock", name)
+	}
+	return time.UnixMicro(m.Clock.ZeroUs)
 }

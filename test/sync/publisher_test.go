@@ -49,6 +49,7 @@ type publisher struct {
 	pc    *webrtc.PeerConnection
 	path  *path
 	begin time.Time // capture time zero
+	grid  time.Time // begin is whole seconds after it, when it is set
 	wg    sync.WaitGroup
 	stop  context.CancelFunc
 	ctx   context.Context
@@ -72,6 +73,8 @@ type lane struct {
 	pts    time.Duration // of a unit
 	units  [][]byte
 	pay    rtp.Payloader
+
+	replaced bool
 }
 
 func newPublisher(t testing.TB, c Case) *publisher {
@@ -177,7 +180,18 @@ func (p *publisher) offer() string {
 	return p.pc.LocalDescription().SDP
 }
 
-// wait sleeps until an instant of the clip's time; false when it is all over.
+// real is when the publisher's clock, which may run fast, has gone on by that much.
+func (p *publisher) real(own time.Duration) time.Duration {
+	return own - time.Duration(float64(own)*p.c.Fast/1e6)
+}
+
+// own is what the publisher's clock says of now.
+func (p *publisher) own() time.Duration {
+	d := time.Since(p.begin)
+	return d + time.Duration(float64(d)*p.c.Fast/1e6)
+}
+
+// wait sleeps until an instant after the beginning; false when it is all over.
 func (p *publisher) wait(at time.Duration) bool {
 	timer := time.NewTimer(time.Until(p.begin.Add(at)))
 	defer timer.Stop()
@@ -200,6 +214,9 @@ func (p *publisher) going() bool {
 	defer p.mu.Unlock()
 	if p.begin.IsZero() {
 		p.begin = time.Now().Add(50 * time.Millisecond)
+		if !p.grid.IsZero() {
+			p.begin = p.grid.Add((p.begin.Sub(p.grid) + time.Second - 1).Truncate(time.Second))
+		}
 	}
 	return true
 }
@@ -215,16 +232,32 @@ func (p *publisher) send(l *lane) {
 		}
 	}
 	seq := uint16(l.base >> 7)
+	video := l.rate == 90000
 	for n := 0; ; n++ {
-		at := time.Duration(n) * l.pts
-		if at >= p.c.Length || !p.wait(at+l.delay) {
+		at := time.Duration(n) * l.pts // by its timestamps
+		when := at                     // by the publisher's clock
+		if !video {
+			when -= time.Duration(float64(at) * p.c.FastSound / 1e6)
+		}
+		if at >= p.c.Length || !p.wait(p.real(when)+l.delay) {
 			return
+		}
+		if p.c.silent(video, at) {
+			continue
+		}
+		if p.c.Replace && !l.replaced && at >= p.c.replaceAt(video) {
+			// Another track of the same kind, numbered otherwise.
+			l.replaced = true
+			p.mu.Lock()
+			l.base += 0x51234567
+			p.mu.Unlock()
+			seq += 20000
 		}
 		payloads := l.pay.Payload(1180, l.units[n%len(l.units)])
 		for i, b := range payloads {
-			h := rtp.Header{Version: 2, Marker: l.rate == 90000 && i == len(payloads)-1, SequenceNumber: seq, Timestamp: l.base + uint32(at*time.Duration(l.rate)/time.Second)}
+			h := rtp.Header{Version: 2, Marker: video && i == len(payloads)-1, SequenceNumber: seq, Timestamp: l.base + uint32(at*time.Duration(l.rate)/time.Second)}
 			if id != 0 {
-				_ = h.SetExtension(id, binary.BigEndian.AppendUint64(nil, ntp(p.begin.Add(at+clockSkew))))
+				_ = h.SetExtension(id, binary.BigEndian.AppendUint64(nil, ntp(p.begin.Add(when+clockSkew))))
 			}
 			_ = l.track.WriteRTP(&rtp.Packet{Header: h, Payload: b})
 			seq++
@@ -259,13 +292,20 @@ func (p *publisher) report(l *lane, rnd *rand.Rand) {
 			timer.Stop()
 			return
 		}
-		at := time.Since(p.begin)
-		if at < l.delay {
+		now := p.own()
+		if now < l.delay {
 			continue // nothing is sent yet
 		}
+		at := now
+		if l.rate == 48000 {
+			at += time.Duration(float64(now) * p.c.FastSound / 1e6)
+		}
+		p.mu.Lock()
+		base := l.base
+		p.mu.Unlock()
 		_ = p.pc.WriteRTCP([]rtcp.Packet{&rtcp.SenderReport{
-			SSRC: uint32(l.sender.GetParameters().Encodings[0].SSRC), NTPTime: ntp(p.begin.Add(at + clockSkew)),
-			RTPTime: l.base + uint32(at*time.Duration(l.rate)/time.Second),
+			SSRC: uint32(l.sender.GetParameters().Encodings[0].SSRC), NTPTime: ntp(p.begin.Add(now + clockSkew)),
+			RTPTime: base + uint32(at*time.Duration(l.rate)/time.Second),
 		}})
 	}
 }
