@@ -25,6 +25,9 @@ const (
 	rtmpFirst = 500 * time.Millisecond
 	rtmpSoon  = time.Second
 	rtmpLater = 1500 * time.Millisecond
+	// rtmpTrial is how long a server must hold a connection to have taken the stream:
+	// some say yes to every key, and hang up when they have looked at it.
+	rtmpTrial = 250 * time.Millisecond
 	// rtmpSteady is how long a connection must have lasted to begin anew.
 	rtmpSteady = 10 * time.Second
 )
@@ -206,13 +209,24 @@ func (e *RTMP) once(ctx context.Context, late bool) (connected time.Time, err er
 		case <-conn.Done():
 		}
 	})()
+	var told sync.WaitGroup
+	told.Go(func() {
+		defer e.guard()
+		trial := time.NewTimer(rtmpTrial)
+		defer trial.Stop()
+		select {
+		case <-trial.C:
+			e.Log().Info("live stream is taken", "target", e.target.String())
+			e.Emit("Connected", nil)
+		case <-conn.Done():
+		}
+	})
 	connected = time.Now()
-	e.Log().Info("live stream is taken", "target", e.target.String())
-	e.Emit("Connected", nil)
 	err = (&rtmpStream{conn: conn}).send(ctx, e.queue, e.sound, e.picture)
 	if cause := conn.Close(); err == nil {
 		err = cause
 	}
+	told.Wait() // before the end is told
 	return connected, err
 }
 

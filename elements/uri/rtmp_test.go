@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	gortmp "github.com/yutopp/go-rtmp"
 	rtmpmsg "github.com/yutopp/go-rtmp/message"
@@ -35,6 +36,7 @@ type studio struct {
 	mu     sync.Mutex
 	runs   [][]tag // one for each stream
 	refuse bool
+	hangUp bool          // just after it took a stream
 	wedge  chan struct{} // what is read waits for it, when set
 	conns  []net.Conn
 	tls    *tls.Config // of rtmps, when set
@@ -67,8 +69,9 @@ func (s *studio) latest() []tag {
 
 type studioConn struct {
 	gortmp.DefaultHandler
-	s   *studio
-	run int
+	s    *studio
+	conn net.Conn
+	run  int
 }
 
 func (h *studioConn) OnPublish(_ *gortmp.StreamContext, _ uint32, cmd *rtmpmsg.NetStreamPublish) error {
@@ -79,6 +82,9 @@ func (h *studioConn) OnPublish(_ *gortmp.StreamContext, _ uint32, cmd *rtmpmsg.N
 	}
 	h.run = len(h.s.runs)
 	h.s.runs = append(h.s.runs, nil)
+	if h.s.hangUp {
+		time.AfterFunc(50*time.Millisecond, func() { h.conn.Close() })
+	}
 	return nil
 }
 
@@ -121,7 +127,7 @@ func (s *studio) open(t *testing.T, addr string) {
 			}
 		}
 		s.set(func() { s.conns = append(s.conns, conn) })
-		return conn, &gortmp.ConnConfig{Handler: &studioConn{s: s}, ControlState: gortmp.StreamControlStateConfig{DefaultBandwidthWindowSize: 1 << 20}}
+		return conn, &gortmp.ConnConfig{Handler: &studioConn{s: s, conn: conn}, ControlState: gortmp.StreamControlStateConfig{DefaultBandwidthWindowSize: 1 << 20}}
 	}})
 	done := make(chan struct{})
 	go func() { defer close(done); srv.Serve(l) }()
@@ -286,7 +292,7 @@ func TestRTMPSecure(t *testing.T) {
 	}
 }
 
-// A target that refuses the stream is told, and tried again.
+// A target that refuses the stream, or takes it to hang up, is told and tried again.
 func TestRTMPRefused(t *testing.T) {
 	t.Parallel()
 	s := &studio{refuse: true}
@@ -298,7 +304,13 @@ func TestRTMPRefused(t *testing.T) {
 	if got := reasons(w, e); !strings.Contains(got[0], "refused by the server") {
 		t.Errorf("reasons %v", got)
 	}
-	s.set(func() { s.refuse = false })
+	// Some take every key at first.
+	s.set(func() { s.refuse, s.hangUp = false, true })
+	w.WaitEvents(e, "Disconnected", len(reasons(w, e))+2)
+	if got := w.Events(e, "Connected"); len(got) > 0 {
+		t.Errorf("connected to a server that hangs up: %v", got)
+	}
+	s.set(func() { s.hangUp = false })
 	w.WaitEvents(e, "Connected", 1)
 }
 
