@@ -40,6 +40,13 @@ func newCast(t testing.TB, s *server, session string) *cast {
 	return &cast{t: t, s: s, session: session, begin: time.Now()}
 }
 
+// in is the cast for a part of a test, which fails alone.
+func (c *cast) in(t testing.TB) *cast {
+	inner, s := *c, *c.s
+	s.t, inner.t, inner.s = t, t, &s
+	return &inner
+}
+
 func clipOf(t testing.TB, number, width, height int) *actor.Clip {
 	t.Helper()
 	name := codec.VP8

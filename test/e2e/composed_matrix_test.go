@@ -28,15 +28,22 @@ const stage = `{"layout": "CUSTOM", "background": {"color": "#203060"}, "names":
 		{"match": {"index": 2}, "x": 0.6, "y": 0.15, "width": 0.3, "height": 0.32, "z": 1, "fit": "cover"}],
 	"rest": {"layout": "BEST_FIT", "x": 0.05, "y": 0.72, "width": 0.9, "height": 0.25}}`
 
-// layoutsFolder makes a folder of custom layouts with stage in it.
-func layoutsFolder(t *testing.T) string {
+// documents are the layouts that are chosen as CUSTOM, by a document in a folder.
+var documents = map[string]string{
+	layout.Custom: stage, layout.Speaker: `{"layout": "SPEAKER"}`, layout.Portrait: `{"layout": "PORTRAIT"}`,
+}
+
+// layoutsFolder makes a folder of custom layouts with some documents.
+func layoutsFolder(t *testing.T, documents map[string]string) string {
 	t.Helper()
 	folder := t.TempDir()
-	if err := os.MkdirAll(filepath.Join(folder, "stage"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(folder, "stage", "layout.json"), []byte(stage), 0o600); err != nil {
-		t.Fatal(err)
+	for name, text := range documents {
+		if err := os.MkdirAll(filepath.Join(folder, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(folder, name, "layout.json"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return folder
 }
@@ -53,7 +60,7 @@ func TestComposedLayouts(t *testing.T) {
 	for i := range slices.Max(numbers) {
 		clipOf(t, i+1, 640, 360) // encoded before anything is measured
 	}
-	s := startServer(t, "--recording-custom-layout="+layoutsFolder(t))
+	s := startServer(t, "--recording-custom-layout="+layoutsFolder(t, documents))
 	n := newNodeClient(t, s)
 	n.ok("createSession", map[string]any{"properties": map[string]any{"customSessionId": "stage", "forcedVideoCodec": "NONE"}}, nil)
 	c := newCast(t, s, "stage")
@@ -67,11 +74,16 @@ func TestComposedLayouts(t *testing.T) {
 }
 
 func recordLayout(t *testing.T, c *cast, n *nodeClient, name string) {
-	const width, height = 1280, 720
+	width, height := 1280, 720
+	if name == layout.Portrait {
+		width, height = height, width
+	}
+	c, n = c.in(t), &nodeClient{t, n.b}
 	s, numbers := c.s, len(c.players)
 	properties := map[string]any{"name": strings.ToLower(name), "outputMode": "COMPOSED", "resolution": fmt.Sprintf("%dx%d", width, height), "frameRate": 25, "recordingLayout": name}
-	if name == layout.Custom {
-		properties["customLayout"] = "stage"
+	document, custom := documents[name]
+	if custom {
+		properties["recordingLayout"], properties["customLayout"] = layout.Custom, name
 	}
 	var rec nodeRecording
 	n.ok("startRecording", map[string]any{"session": c.session, "properties": properties}, &rec)
@@ -82,11 +94,13 @@ func recordLayout(t *testing.T, c *cast, n *nodeClient, name string) {
 
 	spec := layout.Spec{Layout: name}
 	background := [3]byte{}
-	if name == layout.Custom {
+	if custom {
 		var err error
-		if spec, err = layout.Parse([]byte(stage)); err != nil {
+		if spec, err = layout.Parse([]byte(document)); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if name == layout.Custom {
 		background = [3]byte{0x20, 0x30, 0x60}
 	}
 	places := c.places(t, spec, now, width, height)
