@@ -94,7 +94,7 @@ func Types(d Deps) []elements.Type {
 		},
 		{
 			Name: "RtmpEndpoint", Extends: "UriEndpoint", Module: "govidu",
-			Doc: "Publishes what it receives to an RTMP server (rtmp, rtmps), as H264 and AAC; other media is converted. A server that is lost is tried again until stop; neither it nor a server that reads nothing holds anybody up. Disconnected comes for each connection that ended and each attempt that failed.",
+			Doc: "Publishes what it receives to an RTMP server (rtmp, rtmps), as H264 and AAC; other media is converted. A server that is lost is tried again until stop; neither it nor a server that reads nothing holds anybody up. Connected comes when it has held a connection for a quarter of a second, Disconnected for each connection that ended and each attempt that failed.",
 			New: elements.New(newRTMP(d)),
 			Members: []elements.Member{
 				elements.Method("start", (*RTMP).Start),
