@@ -21,8 +21,9 @@ const (
 	manifestEvery = 10 * time.Second
 
 	// DefaultWait is how long a file waits, after its first media, for the other
-	// tracks it expects. Nothing is lost meanwhile; a track that comes later
-	// still is, with its place in time.
+	// tracks it expects, and for the sender to tell which instants its timestamps
+	// are. Nothing is lost meanwhile; a track that comes later still is, with its
+	// place in time.
 	DefaultWait = time.Second
 
 	// maxPending bounds the media kept in memory while a file waits.

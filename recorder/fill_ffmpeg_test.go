@@ -97,3 +97,44 @@ func TestFileMendsTheBeginning(t *testing.T) {
 		})
 	}
 }
+
+// The tracks of one sender in files of their own lie where they belong by what
+// their manifests say of their zeros.
+func TestFilesOfOneTrackEach(t *testing.T) {
+	const late = 180 * time.Millisecond
+	epoch := time.Now()
+	sender := pipeline.NewSenderClock(epoch)
+	clocks := map[pipeline.Kind]*pipeline.Clock{pipeline.Audio: sender.Track(48000), pipeline.Video: sender.Track(90000)}
+	dir := t.TempDir()
+	files := map[pipeline.Kind]*recorder.File{}
+	for _, k := range both() {
+		f, err := recorder.Create(dir, k.String()+".webm", recorder.Options{Expect: []pipeline.Kind{k}, Epoch: epoch})
+		if err != nil {
+			t.Fatal(err)
+		}
+		files[k] = f
+	}
+	for _, u := range muxtest.Units(t, vp8Opus) {
+		c, stamp, arrival := clocks[u.Format.Kind], uint32(int64(u.PTS)*int64(u.Format.ClockRate)/int64(time.Second)), epoch.Add(u.PTS)
+		if u.Format.Kind == pipeline.Video {
+			arrival = arrival.Add(late)
+		}
+		p := *u
+		p.PTS, p.Fix = c.PTS(stamp, arrival), c.Fix()
+		if u.PTS >= 400*time.Millisecond && c.Waits() {
+			c.Report(stamp, epoch.Add(u.PTS).Round(0), arrival)
+		}
+		if err := files[u.Format.Kind].Write(&p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	zero := map[pipeline.Kind]int64{}
+	for k, f := range files {
+		m, err := f.Close()
+		if err != nil || m.Clock == nil {
+			t.Fatalf("%s: %v, clock %v", k, err, m.Clock)
+		}
+		zero[k] = m.Clock.ZeroUs / 1000
+	}
+	near(t, "zero of the sound's file", zero[pipeline.Audio], zero[pipeline.Video], 2)
+}
