@@ -4,13 +4,13 @@ import (
 	"context"
 	"crypto/x509"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"runtime/debug"
 	"sync"
 	"time"
 
 	"github.com/govidu/govidu/elements"
-	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/pipeline"
 )
 
@@ -150,19 +150,22 @@ func (e *RTMP) turn(to elements.UriEndpointState) {
 // run publishes until ctx ends.
 func (e *RTMP) run(ctx context.Context, done chan struct{}) {
 	defer close(done)
-	defer e.guard()
-	began, attempts := time.Now(), 0
+	began, attempts, said := time.Now(), 0, ""
 	for {
 		connected, err := e.once(ctx, time.Since(began) > rtmpEager)
 		if ctx.Err() != nil {
 			return
 		}
 		if !connected.IsZero() && time.Since(connected) >= rtmpSteady {
-			began, attempts = time.Now(), 0
+			began, attempts, said = time.Now(), 0, ""
 		}
 		attempts++
 		wait := rtmpBackOff(attempts, time.Since(began))
-		e.Log().Warn("target of a live stream is lost", "target", e.target.String(), "err", err, "retryInMs", wait.Milliseconds())
+		level := slog.LevelDebug
+		if err.Error() != said { // not every attempt for hours
+			level, said = slog.LevelWarn, err.Error()
+		}
+		e.Log().Log(ctx, level, "target of a live stream is lost", "target", e.target.String(), "err", err, "retryInMs", wait.Milliseconds())
 		e.Emit("Disconnected", LostFields{Reason: err.Error(), RetryInMs: int(wait.Milliseconds())})
 		pause := time.NewTimer(wait)
 		select {
@@ -185,8 +188,17 @@ func rtmpBackOff(attempts int, since time.Duration) time.Duration {
 	return rtmpLater - rand.N(rtmpLater/4)
 }
 
-// once is one connection: when it was made, if it was, and why it ended.
+// once is one connection: when it was made, if it was, and why it ended. A panic
+// ends the connection, not the endpoint.
 func (e *RTMP) once(ctx context.Context, late bool) (connected time.Time, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			e.Log().Error("panic in live output", "err", r, "stack", string(debug.Stack()))
+			err = fmt.Errorf("panic: %v", r)
+		}
+	}()
+	var told sync.WaitGroup
+	defer told.Wait() // before the end is told
 	// The stream outlives ctx by as long as it takes to end it in order.
 	own, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -209,9 +221,7 @@ func (e *RTMP) once(ctx context.Context, late bool) (connected time.Time, err er
 		case <-conn.Done():
 		}
 	})()
-	var told sync.WaitGroup
 	told.Go(func() {
-		defer e.guard()
 		trial := time.NewTimer(rtmpTrial)
 		defer trial.Stop()
 		select {
@@ -226,14 +236,5 @@ func (e *RTMP) once(ctx context.Context, late bool) (connected time.Time, err er
 	if cause := conn.Close(); err == nil {
 		err = cause
 	}
-	told.Wait() // before the end is told
 	return connected, err
-}
-
-// guard turns a panic into the end of the run.
-func (e *RTMP) guard() {
-	if r := recover(); r != nil {
-		e.Log().Error("panic in live output", "err", r, "stack", string(debug.Stack()))
-		e.EmitError(errorStream, int(kerr.UnexpectedError), fmt.Sprintf("panic: %v", r))
-	}
 }

@@ -234,8 +234,8 @@ func (a *active) current() View {
 	return a.picture
 }
 
-// moved notes what the endpoint tells of its target.
-func (a *active) moved(connected bool) {
+// moved notes what the endpoint tells of its target, and says whether that is new.
+func (a *active) moved(connected bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	to := Connected
@@ -243,9 +243,11 @@ func (a *active) moved(connected bool) {
 		to = Reconnecting
 		a.retries++
 	}
-	if a.status != to {
-		a.status, a.since = to, time.Now()
+	if a.status == to {
+		return false
 	}
+	a.status, a.since = to, time.Now()
+	return true
 }
 
 // address is what the events call broadcastUrl: the target, or the playlist.

@@ -112,24 +112,25 @@ func (e *endpoint) say(err error) {
 
 func (e *endpoint) onConnected(json.RawMessage) {
 	e.say(nil)
-	e.a.moved(true)
-	e.a.log.Info("target takes the stream")
+	if e.a.moved(true) {
+		e.a.log.Info("target takes the stream")
+	}
 }
 
 // onDisconnected comes for each attempt that failed, too. The first word of a
 // target being this one, the start has failed.
 func (e *endpoint) onDisconnected(data json.RawMessage) {
 	var d struct {
-		Reason    string `json:"reason"`
-		RetryInMs int64  `json:"retryInMs"`
+		Reason string `json:"reason"`
 	}
 	if err := json.Unmarshal(data, &d); err != nil {
 		d.Reason = "unknown"
 	}
 	reason := redactText(d.Reason, e.a.spec.Target)
 	e.say(&StartError{"the target does not take the stream: " + reason})
-	e.a.moved(false)
-	e.a.log.Warn("target is lost", obs.Remote("reason", reason), "retryInMs", d.RetryInMs)
+	if e.a.moved(false) { // not every attempt for hours
+		e.a.log.Warn("target is lost", obs.Remote("reason", reason))
+	}
 }
 
 func (e *endpoint) onError(data json.RawMessage) {
