@@ -20,6 +20,7 @@ import (
 	"github.com/govidu/govidu/internal/codec/codectest"
 	"github.com/govidu/govidu/internal/fetch"
 	"github.com/govidu/govidu/internal/kerr"
+	"github.com/govidu/govidu/pipeline"
 )
 
 // tag is a message of a published stream.
@@ -145,11 +146,11 @@ func (s *studio) open(t *testing.T, addr string) {
 }
 
 // newBroadcast is a world with a camera, and an RtmpEndpoint to uri that it feeds.
-func newBroadcast(t *testing.T, target string, padding int) (*elementtest.World, *footage, *uri.RTMP) {
+func newBroadcast(t *testing.T, target string, padding int, kinds ...pipeline.Kind) (*elementtest.World, *footage, *uri.RTMP) {
 	t.Helper()
 	codectest.NeedFFmpeg(t)
 	w := elementtest.New(t, uri.Types(uri.Deps{Fetch: &fetch.Policy{AllowPrivate: true}})...)
-	cam := newFootage(w, padding)
+	cam := newFootage(w, padding, kinds...)
 	e := w.Element("RtmpEndpoint", map[string]any{"uri": target}).(*uri.RTMP)
 	w.Call(cam, "connect", map[string]any{"sink": e})
 	t.Cleanup(func() {
@@ -264,6 +265,27 @@ func TestRTMPWedged(t *testing.T) {
 	defer close(again)
 	s.set(func() { s.wedge = again })
 	elementtest.Within(t, "stop", func() { w.Call(e, "stop", nil) })
+}
+
+// A source that sends only one kind of media is not waited for until it sends both.
+func TestRTMPOneKind(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []pipeline.Kind{pipeline.Audio, pipeline.Video} {
+		t.Run(kind.String(), func(t *testing.T) {
+			t.Parallel()
+			s := &studio{}
+			s.open(t, "")
+			defer func() { s.stop() }()
+			w, _, e := newBroadcast(t, "rtmp://"+s.addr+"/live/s3cr3t", 0, kind)
+			w.Call(e, "start", nil)
+			elementtest.Eventually(t, "media", func() bool { return len(s.got(0)) > 40 })
+			for i, g := range s.got(0) {
+				if g.video != (kind == pipeline.Video) || i == 0 && g.body[1] != 0 || g.ms > 10_000 {
+					t.Fatalf("message %d: video %v, % x at %d", i, g.video, g.body[:2], g.ms)
+				}
+			}
+		})
+	}
 }
 
 // rtmps: the certificate must be of the host; the stream is the same.
