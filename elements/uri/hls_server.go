@@ -2,6 +2,7 @@ package uri
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"net/http"
@@ -20,8 +21,10 @@ const (
 	hlsEndedBytes = 256 << 20
 	// hlsPatience is how long a request waits for what is about to come,
 	// hlsWaiting how many of one stream may.
-	hlsPatience = 10 * time.Second
+	hlsPatience = 8 * time.Second
 	hlsWaiting  = 1024
+	// hlsEnough is how many segments a playlist begins with (RFC 8216 §6.3.3).
+	hlsEnough = 3
 	// hlsWrite is how long one answer may take.
 	hlsWrite = 30 * time.Second
 	// hlsIDLength is of the secret in a path: 190 bits.
@@ -32,6 +35,8 @@ const (
 // its path: playlists, initialisation segments, segments and parts, to pages of
 // any origin. Safe for concurrent use.
 type HLSServer struct {
+	linger time.Duration
+
 	mu      sync.Mutex // before hlsList.mu
 	streams map[string]*hlsStream
 	ended   []string // oldest first
@@ -44,7 +49,7 @@ type hlsStream struct {
 }
 
 // NewHLSServer makes a server without streams; Close ends it.
-func NewHLSServer() *HLSServer { return &HLSServer{streams: map[string]*hlsStream{}} }
+func NewHLSServer() *HLSServer { return &HLSServer{linger: hlsLinger, streams: map[string]*hlsStream{}} }
 
 // newHLSID is a random text in base62.
 func newHLSID() string {
@@ -82,7 +87,7 @@ func (s *HLSServer) expire(id string) {
 	if x == nil || x.expiry != nil {
 		return
 	}
-	x.expiry = time.AfterFunc(hlsLinger, func() {
+	x.expiry = time.AfterFunc(s.linger, func() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.streams[id] == x {
@@ -203,11 +208,14 @@ func (l *hlsList) serve(w http.ResponseWriter, r *http.Request, name string) {
 
 // get waits for a file until ctx ends.
 func (l *hlsList) get(ctx context.Context, name, msn, part string) answer {
-	first := true
+	first, late := true, false
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for {
-		a, wait := l.look(name, msn, part)
+		a, wait := l.look(name, msn, part, late)
+		if late && wait {
+			return answer{status: http.StatusServiceUnavailable}
+		}
 		if !wait {
 			return a
 		}
@@ -226,17 +234,14 @@ func (l *hlsList) get(ctx context.Context, name, msn, part string) answer {
 			l.mu.Lock()
 		case <-ctx.Done():
 			l.mu.Lock()
-			if name == hlsMedia && len(l.segments) > 0 { // nothing new: the player asks again
-				return answer{data: l.media(), kind: playlistType, cache: playlistCache}
-			}
-			return answer{status: http.StatusServiceUnavailable}
+			late = true
 		}
 	}
 }
 
-// look finds a file as it is now; wait tells that it is about to come. The caller
-// holds l.mu.
-func (l *hlsList) look(name, msn, part string) (a answer, wait bool) {
+// look finds a file as it is now; wait tells that it, or a better one, is about to
+// come, which is not waited for any more when it is late. The caller holds l.mu.
+func (l *hlsList) look(name, msn, part string, late bool) (a answer, wait bool) {
 	none := answer{status: http.StatusNotFound}
 	kind := "video/mp4"
 	if l.formats[1] == nil {
@@ -244,17 +249,17 @@ func (l *hlsList) look(name, msn, part string) (a answer, wait bool) {
 	}
 	switch {
 	case name == hlsIndex:
-		if len(l.segments) == 0 {
+		if l.few(late) {
 			return none, !l.ended
 		}
 		return answer{data: l.sum.multivariant(l.segments[len(l.segments)-1].formats), kind: playlistType, cache: playlistCache}, false
 	case name == hlsMedia:
-		if len(l.segments) == 0 {
+		if l.few(late) {
 			return none, !l.ended
 		}
 		if wait, bad := l.early(msn, part); bad {
 			return answer{status: http.StatusBadRequest}, false
-		} else if wait {
+		} else if wait && !late { // else nothing is new, and the player asks again
 			return none, true
 		}
 		return answer{data: l.media(), kind: playlistType, cache: playlistCache}, false
@@ -290,6 +295,16 @@ func (l *hlsList) look(name, msn, part string) (a answer, wait bool) {
 	return none, false
 }
 
+// few tells whether a player that begins now would soon wait: it wants three
+// segments before it, or a row of parts. The caller holds l.mu.
+func (l *hlsList) few(late bool) bool {
+	enough := hlsEnough
+	if late || l.part > 0 || l.ended {
+		enough = 1
+	}
+	return len(l.segments) < enough
+}
+
 // early tells whether a playlist is asked for that does not exist yet
 // (draft-pantos-hls-rfc8216bis §6.2.5.2). The caller holds l.mu.
 func (l *hlsList) early(msn, part string) (wait, bad bool) {
@@ -297,20 +312,14 @@ func (l *hlsList) early(msn, part string) (wait, bad bool) {
 		return false, l.part > 0 && !l.ended && part != ""
 	}
 	n, err := strconv.ParseUint(msn, 10, 63)
-	if err != nil || n > l.next+2 {
+	i, err2 := strconv.ParseUint(cmp.Or(part, "0"), 10, 16)
+	switch {
+	case err != nil || err2 != nil || n > l.next+2:
 		return false, true
-	}
-	if n < l.next {
+	case n < l.next:
 		return false, false
 	}
-	if part == "" {
-		return true, false
-	}
-	i, err := strconv.ParseUint(part, 10, 16)
-	if err != nil {
-		return false, true
-	}
-	return n > l.next || l.building == nil || int(i) >= len(l.building.parts), false
+	return n > l.next || part == "" || l.building == nil || int(i) >= len(l.building.parts), false
 }
 
 // number reads the number in a name such as seg12.m4s, written in one way only.
