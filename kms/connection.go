@@ -12,6 +12,7 @@ import (
 	"github.com/govidu/govidu/elements"
 	"github.com/govidu/govidu/internal/jsonrpc"
 	"github.com/govidu/govidu/internal/kerr"
+	"github.com/govidu/govidu/internal/obs"
 )
 
 // connection is one socket or memory stream. It implements jsonrpc.Handler.
@@ -161,10 +162,10 @@ func (c *connection) Handle(ctx context.Context, r *jsonrpc.Request) {
 	c.stream.WriteJSON(json.RawMessage(raw))
 }
 
-// debug shows the protocol, cut short.
+// debug shows the protocol, cut short, without the keys of live streams.
 func (c *connection) debug(ctx context.Context, r *jsonrpc.Request, reply []byte) {
 	if c.log.Enabled(ctx, slog.LevelDebug) {
-		c.log.Debug("request", "requestId", clip(string(r.ID)), "method", clip(r.Method), "params", clip(string(r.Params)), "reply", clip(string(reply)))
+		c.log.Debug("request", "requestId", clip(string(r.ID)), "method", clip(r.Method), "params", clip(obs.HideTargets(string(r.Params))), "reply", clip(obs.HideTargets(string(reply))))
 	}
 }
 
