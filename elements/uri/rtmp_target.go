@@ -3,6 +3,7 @@ package uri
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -101,6 +102,9 @@ func (t rtmpTarget) publish(ctx context.Context, policy *fetch.Policy, late bool
 		defer cancel()
 		if err := secure.HandshakeContext(shake); err != nil {
 			conn.Close()
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = fmt.Errorf("no answer within %v", rtmpSetup)
+			}
 			return nil, fmt.Errorf("TLS with %s: %w", t.host, err)
 		}
 		conn = secure

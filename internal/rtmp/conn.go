@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -69,6 +70,8 @@ func Publish(ctx context.Context, conn net.Conn, o Options) (*Conn, error) {
 		stop()
 		if ctx.Err() != nil {
 			err = ctx.Err()
+		} else if errors.Is(err, os.ErrDeadlineExceeded) {
+			err = fmt.Errorf("the server does not answer within %v", o.Setup)
 		}
 		c.cancel(err)
 		conn.Close()
