@@ -17,7 +17,7 @@ import (
 	"github.com/govidu/govidu/recorder/storage"
 )
 
-func init() { providers["azure"] = startAzure }
+var startAzure = newAzure
 
 // The account that Azurite has, by its manual.
 const (
@@ -25,7 +25,7 @@ const (
 	azureKey     = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 )
 
-func startAzure(t testing.TB) *Bucket {
+func newAzure(t testing.TB) *Bucket {
 	t.Helper()
 	node := "node"
 	if own := tool("node/bin/node"); exists(own) {

@@ -11,11 +11,11 @@ import (
 	"github.com/govidu/govidu/recorder/storage"
 )
 
-func init() { providers["gcs"] = startGCS }
+var startGCS = newGCS
 
-// startGCS starts fake-gcs-server, which knows no credentials. Clients are told of it
+// newGCS starts fake-gcs-server, which knows no credentials. Clients are told of it
 // by the environment, so that one test has one at a time, and none runs beside it.
-func startGCS(t testing.TB) *Bucket {
+func newGCS(t testing.TB) *Bucket {
 	t.Helper()
 	b := &Bucket{
 		command: func(b *Bucket) *exec.Cmd {
