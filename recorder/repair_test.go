@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/govidu/govidu/internal/codec"
+	"github.com/govidu/govidu/internal/proof"
 	"github.com/govidu/govidu/pipeline"
 )
 
@@ -114,47 +116,62 @@ func FuzzRepair(f *testing.F) {
 	})
 }
 
-// full is a disk that runs out of room.
+// full is a disk that runs out of room, or breaks there.
 type full struct {
 	Media
 	room int64
+	err  error
 }
 
 func (f full) WriteAt(p []byte, off int64) (int, error) {
 	if off+int64(len(p)) > f.room {
 		n, _ := f.Media.WriteAt(p[:max(f.room-off, 0)], off)
-		return n, syscall.ENOSPC
+		return n, f.err
 	}
 	return f.Media.WriteAt(p, off)
 }
 
-// On a full disk the recording fails with a reason; what fitted has its name and plays.
-func TestFileOnFullDisk(t *testing.T) {
-	for _, c := range []Container{WebM, MP4} {
-		dir := t.TempDir()
-		name := "x." + string(c)
-		f, err := Create(dir, name, Options{wrap: func(m Media) Media { return full{m, 9000} }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		for ms := 0; ms < 20000 && err == nil; ms += 20 {
-			u := opusAt(ms)
-			u.Payload = append(u.Payload, make([]byte, 60)...)
-			err = f.Write(u)
-		}
-		if !errors.Is(err, syscall.ENOSPC) || !errors.Is(f.Err(), syscall.ENOSPC) {
-			t.Fatalf("%s: writing gives %v", c, err)
-		}
-		m, err := f.Close()
-		if !errors.Is(err, syscall.ENOSPC) || m.Status != Failed || !strings.Contains(m.Reason, "no space left") {
-			t.Errorf("%s: Close gives %v, %+v", c, err, m)
-		}
-		if c == WebM && (m.DurationMs == 0 || m.Size == 0 || m.Size > 9000) {
-			t.Errorf("%s: what is left: %+v", c, m)
-		}
-		if st, err := os.Stat(filepath.Join(dir, name)); err != nil || st.Size() != m.Size {
-			t.Errorf("%s: the part that fitted: %v", c, err)
-		}
+// On a full or broken disk the recording fails with a reason; what fitted has its
+// name and plays, and what was heard and is not there is a gap of that cause.
+func TestFileOnBadDisk(t *testing.T) {
+	for _, x := range []struct {
+		c    Container
+		err  error
+		text string
+	}{
+		{WebM, syscall.ENOSPC, "no space left"}, {MP4, syscall.ENOSPC, "no space left"},
+		{WebM, syscall.EIO, "input/output error"}, {MP4, syscall.EIO, "input/output error"},
+	} {
+		t.Run(fmt.Sprint(x.c, " ", x.err), func(t *testing.T) {
+			dir := t.TempDir()
+			name := "x." + string(x.c)
+			f, err := Create(dir, name, Options{wrap: func(m Media) Media { return full{m, 16000, x.err} }})
+			if err != nil {
+				t.Fatal(err)
+			}
+			last := 0
+			for ; last < 20000 && err == nil; last += 20 {
+				u := opusAt(last)
+				u.Payload = append(u.Payload, make([]byte, 60)...)
+				err = f.Write(u)
+			}
+			if !errors.Is(err, x.err) || !errors.Is(f.Err(), x.err) {
+				t.Fatalf("writing gives %v", err)
+			}
+			m, err := f.Close()
+			if !errors.Is(err, x.err) || m.Status != Failed || !strings.Contains(m.Reason, x.text) {
+				t.Errorf("Close gives %v, %+v", err, m)
+			}
+			if m.DurationMs == 0 || m.Size == 0 || m.Size > 16000 {
+				t.Errorf("what is left: %+v", m)
+			}
+			if st, err := os.Stat(filepath.Join(dir, name)); err != nil || st.Size() != m.Size {
+				t.Errorf("the part that fitted: %v", err)
+			}
+			if n := len(m.Gaps); n != 1 || m.Gaps[0].Cause != proof.CauseDisk || m.Gaps[0].FromMs != m.DurationMs || m.Gaps[0].ToMs < int64(last)-40 {
+				t.Errorf("gaps %+v of a file of %d ms, heard until %d", m.Gaps, m.DurationMs, last)
+			}
+		})
 	}
 }
 

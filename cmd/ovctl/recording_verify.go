@@ -43,7 +43,7 @@ func (c recordingFolder) path() (string, error) {
 
 type recordingVerify struct {
 	recordingFolder
-	Key []string `placeholder:"FILE" help:"Public key to trust (PEM file, or folder of them). Without it the server is asked for its keys."`
+	Key []string `sep:"none" placeholder:"FILE" help:"Public key to trust (PEM file, or folder of them). Without it the server is asked for its keys."`
 }
 
 // Help says what the codes mean.

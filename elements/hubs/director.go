@@ -57,8 +57,10 @@ type seat struct {
 	video, audio *cell
 	about        Source
 	described    bool
-	flowing      bool // the worker has pictures of it
-	width        int  // of the pictures
+	flowing      bool          // the worker has pictures of it
+	lost         time.Time     // when the last worker that had ended; zero when none did
+	absent       time.Duration // for how long it then had none
+	width        int           // of the pictures
 	height       int
 }
 
@@ -197,6 +199,9 @@ func (d *Director) heard(name string, raw json.RawMessage) {
 	d.mu.Lock()
 	for _, s := range d.seats {
 		if s.video.name == in.Input {
+			if in.Flowing && !s.flowing && !s.lost.IsZero() && s.absent == 0 {
+				s.absent = max(time.Since(s.lost), time.Millisecond)
+			}
 			s.flowing = in.Flowing
 			if in.Flowing {
 				s.width, s.height = in.Width, in.Height
@@ -211,6 +216,9 @@ func (d *Director) heard(name string, raw json.RawMessage) {
 func (d *Director) lost() {
 	d.mu.Lock()
 	for _, s := range d.seats {
+		if s.flowing {
+			s.lost, s.absent = time.Now(), 0
+		}
 		s.flowing = false
 	}
 	d.mu.Unlock()
@@ -232,6 +240,7 @@ type guest struct {
 	layout.Source
 	video, audio   string // inputs; audio "" when it is not to be heard
 	shown, audible bool   // has pictures now; has sound connected
+	absentMs       int    // ViewTile.AbsentMs
 }
 
 // guests are the sources that are connected, in order of their ports. Of two
@@ -255,6 +264,10 @@ func (d *Director) guests() []guest {
 		}
 		if s.about.AudioActive {
 			g.audio = s.audio.name
+		}
+		g.absentMs = int(s.absent.Milliseconds())
+		if wanted := s.video.fed() && s.about.VideoActive; wanted && !s.flowing && !s.lost.IsZero() && s.absent == 0 {
+			g.absentMs = -1
 		}
 		list = slices.DeleteFunc(list, func(x guest) bool { return x.ID == g.ID })
 		list = append(list, g)

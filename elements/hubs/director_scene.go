@@ -93,7 +93,7 @@ func (v *View) compose(guests []guest, a *album) (wire.View, []ViewTile, map[str
 	for i, t := range placed {
 		g := byID[t.ID]
 		who := g.called()
-		tile := ViewTile{StreamID: t.ID, ConnectionID: g.ConnectionID, X: t.X, Y: t.Y, Width: t.Width, Height: t.Height, Z: t.Z, Avatar: !g.shown}
+		tile := ViewTile{StreamID: t.ID, ConnectionID: g.ConnectionID, X: t.X, Y: t.Y, Width: t.Width, Height: t.Height, Z: t.Z, Avatar: !g.shown, AbsentMs: g.absentMs}
 		if t.Name {
 			tile.Name = who
 		}

@@ -283,8 +283,21 @@ func TestDirectorCrash(t *testing.T) {
 	}
 	r.w = r.farm.Worker(t, 1)
 	r.shows("v1", "avatar@0,120,640x480 avatar@640,120,640x480")
+	absent := func() []int64 {
+		var list []int64
+		for _, tile := range r.Call(v, "getTiles", nil).([]any) {
+			list = append(list, tile.(map[string]any)["absentMs"].(int64))
+		}
+		return list
+	}
+	if got := absent(); !slices.Equal(got, []int64{-1, -1}) {
+		t.Errorf("while the pictures are away, they are for %v ms", got)
+	}
 	r.film()
 	r.shows("v1", "video/1@0,120,640x480 video/2@640,120,640x480")
+	if got := absent(); got[0] < 1 || got[1] < 1 {
+		t.Errorf("the pictures were away for %v ms", got)
+	}
 	known := map[string]bool{}
 	for _, q := range r.w.Requests(wire.MethodCall) {
 		var c wire.CallParams

@@ -68,6 +68,9 @@ type ViewTile struct {
 	Avatar bool `json:"avatar"`
 	// Name is the name that is shown, "" when none is.
 	Name string `json:"name"`
+	// AbsentMs is for how long the picture was away when the worker was last
+	// replaced; -1 while it is, 0 when it was not.
+	AbsentMs int `json:"absentMs"`
 }
 
 func newView(ctx context.Context, env elements.Env, p viewParams) (*View, error) {

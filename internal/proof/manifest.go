@@ -65,7 +65,7 @@ type Left struct {
 
 // Event is something that happened while the recording was made: started, paused,
 // resumed, stopped, layoutChanged, streamJoined, streamLeft, workerRestarted,
-// recovered, failed. At is in ms since 1970.
+// picturesBack, recovered, failed. At is in ms since 1970.
 type Event struct {
 	At     int64  `json:"at"`
 	Event  string `json:"event"`

@@ -331,3 +331,13 @@ func TestThirdParty(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+func TestMissingText(t *testing.T) {
+	for cause, want := range map[string]string{
+		CauseCrash: "crash)", CauseDisk: "disk)", CauseWorker: "worker)", CauseLoad: "load)", "\x1b[31m": "(?[31m)",
+	} {
+		if got := missingText(Gap{Kind: "VIDEO", Cause: cause}); !strings.HasPrefix(got, "video that was heard is not in the file (") || !strings.HasSuffix(got, want) {
+			t.Errorf("%q: %s", cause, got)
+		}
+	}
+}

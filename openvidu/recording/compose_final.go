@@ -7,10 +7,7 @@ import (
 	"io/fs"
 	"math"
 	"path"
-	"slices"
 	"syscall"
-
-	"github.com/govidu/govidu/internal/proof"
 )
 
 // pack makes the files of a stopped recording final and gives what to write into
@@ -53,7 +50,7 @@ func (s *Service) packComposite(m *metadata) (func(*metadata), error) {
 	case t.side.SHA256 != "" && t.side.SHA256 != sums.sha256:
 		t.Failure = "file differs from what the recorder wrote"
 	}
-	t.side.Gaps = s.composedGaps(m, t.side.Gaps)
+	t.side.Gaps = composedGaps(m, &t.side, s.store.ledgers.noted(m))
 	s.thumbnail(s.ctx, m)
 	r := &result{takes: []finalTake{t}}
 	if err := s.store.writeManifest(s.ctx, m, r); err != nil {
@@ -73,21 +70,6 @@ func (s *Service) unfinished() error {
 
 // leastFree is less than a file's index and a manifest need.
 const leastFree = 1 << 20
-
-// composedGaps says why stretches are missing in a composed file. Its picture and
-// its sound are made here and never pause, so nothing was lost on its way to the
-// server: the worker ended, or the machine was too slow.
-func (s *Service) composedGaps(m *metadata, gaps []gap) []gap {
-	cause := proof.CauseLoad
-	if slices.ContainsFunc(s.store.ledgers.noted(m), func(e proof.Event) bool { return e.Event == eventWorker }) {
-		cause = proof.CauseWorker
-	}
-	out := slices.Clone(gaps)
-	for i := range out {
-		out[i].Cause = cmp.Or(out[i].Cause, cause)
-	}
-	return out
-}
 
 // readyComposite fills in what the file tells of itself (§8).
 func (s *Service) readyComposite(m *metadata, t finalTake) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -215,6 +216,9 @@ func (c *composite) onError(data json.RawMessage) {
 // eventWorker is in a recording's log when the process that composes ended.
 const eventWorker = "workerRestarted"
 
+// eventPictures follows when all who were in the picture are back in it.
+const eventPictures = "picturesBack"
+
 // onWorker takes the picture's Error event: its worker ended, and as a rule another
 // one takes over. When none does, the file stops growing, which tick notices.
 func (c *composite) onWorker(data json.RawMessage) {
@@ -222,7 +226,45 @@ func (c *composite) onWorker(data json.RawMessage) {
 	if json.Unmarshal(data, &e) != nil || e.Type != "UNEXPECTED_ELEMENT_ERROR" || !strings.HasPrefix(e.Description, "The media worker of ") {
 		return // it goes on
 	}
-	c.active.happened(proof.Event{Event: eventWorker, File: c.file})
+	at := time.Now()
+	c.active.happened(proof.Event{At: at.UnixMilli(), Event: eventWorker, File: c.file})
+	c.active.service.spawn("recording.worker", func() { c.awaitPictures(at) })
+}
+
+const (
+	// picturesMost is how long pictures are waited for after a worker has ended: a
+	// publisher that sends none by then has left, or will be a while.
+	picturesMost = 10 * time.Second
+	picturesPoll = 100 * time.Millisecond
+)
+
+// awaitPictures notes when everybody is to be seen again in place of the avatar,
+// after the worker ended at a time: up to then a new one waits for keyframes.
+func (c *composite) awaitPictures(at time.Time) {
+	tick := time.NewTicker(picturesPoll)
+	defer tick.Stop()
+	ctx, cancel := context.WithTimeout(c.active.service.ctx, picturesMost)
+	defer cancel()
+	for absent := time.Duration(0); ; {
+		select {
+		case <-tick.C:
+		case <-c.ended:
+			return
+		case <-ctx.Done():
+			return
+		}
+		if c.view != nil {
+			tiles, err := c.view.Tiles(ctx)
+			if err != nil || slices.ContainsFunc(tiles, func(t studio.Tile) bool { return t.AbsentMs < 0 }) {
+				continue
+			}
+			for _, t := range tiles {
+				absent = max(absent, time.Duration(t.AbsentMs)*time.Millisecond)
+			}
+		}
+		c.active.happened(proof.Event{At: at.Add(absent).UnixMilli(), Event: eventPictures, File: c.file})
+		return
+	}
 }
 
 // fail notes the first failure.

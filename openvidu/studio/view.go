@@ -35,7 +35,8 @@ type View struct {
 }
 
 // Tile is a place of the picture as it is now, in pixels. Avatar says that the
-// name is shown instead of a picture.
+// name is shown instead of a picture, AbsentMs for how long it was when the
+// composing process was last replaced: -1 while it is.
 type Tile struct {
 	StreamID     string `json:"streamId"`
 	ConnectionID string `json:"connectionId"`
@@ -46,6 +47,7 @@ type Tile struct {
 	Z            int    `json:"z"`
 	Avatar       bool   `json:"avatar"`
 	Name         string `json:"name"`
+	AbsentMs     int    `json:"absentMs,omitempty"`
 }
 
 // NewView makes a view: *Error of kind ErrLayout, ErrNoCapacity, ErrUnavailable,
