@@ -238,13 +238,14 @@ func (c *Clock) place(at time.Duration) {
 
 // slew moves at towards want.
 func (c *Clock) slew(now time.Duration) {
-	most := slewIn(now - c.moved)
+	most := slewIn(now-c.moved, clockSlew)
 	c.moved = max(c.moved, now)
 	c.at += min(max(c.want-c.at, -most), most)
 }
 
-func slewIn(d time.Duration) time.Duration {
-	return time.Duration(int64(clockSlew) * int64(min(max(d, 0), 10*time.Second)/time.Microsecond) / 1e6)
+// slewIn is how far time moves in d at a pace per second.
+func slewIn(d, pace time.Duration) time.Duration {
+	return time.Duration(int64(pace) * int64(min(max(d, 0), 10*time.Second)/time.Microsecond) / 1e6)
 }
 
 // watch notes how late the most punctual packet of each second is.

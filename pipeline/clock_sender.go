@@ -10,10 +10,13 @@ const (
 	// clockWindow is the stretch in which the most punctual packet counts.
 	clockWindow = time.Second
 	// clockSlack is how far PTS may be from arrival; more is mended when it lasts
-	// clockPatience: by clockSlew, or, when it is more than clockStep and media
-	// comes late, at once.
+	// clockPatience: by clockSlew, or, when it is more than clockStep, at once if
+	// media comes late and by clockHaste if it comes early. That is so when the
+	// first packet took long, and until it is mended this sender is seen later than
+	// others that are composed with it.
 	clockSlack = 20 * time.Millisecond
 	clockStep  = 100 * time.Millisecond
+	clockHaste = 50 * time.Millisecond
 	// clockAlone is how long a track waits for others before it settles.
 	clockAlone = time.Second
 	// clockSilence is how long a track may say nothing and hold up the others;
@@ -47,6 +50,7 @@ type SenderClock struct {
 	waits  bool
 	shift  time.Duration // added to every PTS
 	want   time.Duration // where shift is slewing to
+	pace   time.Duration // how fast, in a second
 	moved  time.Duration
 	doubt  time.Duration // since when packets are early or late; 0 when they are not
 }
@@ -72,7 +76,7 @@ func (s *SenderClock) Drop(c *Clock) {
 
 // slew moves the shift towards where it shall be.
 func (s *SenderClock) slew(now time.Duration) {
-	most := slewIn(now - s.moved)
+	most := slewIn(now-s.moved, s.pace)
 	s.moved = max(s.moved, now)
 	s.shift += min(max(s.want-s.shift, -most), most)
 }
@@ -162,8 +166,11 @@ func (s *SenderClock) review(now time.Duration) {
 	case now-s.doubt >= clockPatience:
 		s.doubt = 0
 		s.want += worst
+		s.pace = clockSlew
 		if worst > clockStep {
 			s.shift = s.want
+		} else if worst < -clockStep {
+			s.pace = clockHaste
 		}
 		for _, c := range s.tracks {
 			c.known = false

@@ -206,6 +206,30 @@ func TestSenderClockSilent(t *testing.T) {
 	near(t, "picture", v.last, 20*time.Second-20*ms, ms)
 }
 
+// TestSenderClockSlowStart: the first packets take longer than all others, which
+// makes PTS too late; that is over soon, and PTS never goes back.
+func TestSenderClockSlowStart(t *testing.T) {
+	s := newSender(t)
+	a, v := s.track(48000, 9, 20*ms), s.track(90000, 8, 20*ms)
+	for at := time.Duration(0); at < 10*time.Second; at += 40 * ms {
+		s.epoch = s.epoch.Add(max(0, 300*ms-at)) // these arrive later
+		pa, pv := a.packet(at, 0), v.packet(at, 0)
+		s.epoch = s.epoch.Add(-max(0, 300*ms-at))
+		a.packet(at+20*ms, 0)
+		if at%time.Second == 0 {
+			a.report(at)
+			v.report(at)
+		}
+		near(t, "sound against picture", pa-pv, 0, ms)
+		switch {
+		case at == 2*time.Second:
+			near(t, "PTS at first", pv, at+320*ms, 5*ms)
+		case at >= 9*time.Second:
+			near(t, "PTS", pv, at+20*ms, 25*ms)
+		}
+	}
+}
+
 // TestSenderClockSets: the sender's clock is set, its timestamps begin anew, its
 // timestamps stand still for a while: tracks stay together and never go back.
 func TestSenderClockSets(t *testing.T) {
