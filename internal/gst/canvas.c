@@ -47,6 +47,14 @@ struct gv_canvas {
 	gv_drawings counts;
 	scene *now;      // of who draws
 	GstBuffer *last; // what was pushed last
+	// The drawing thread, when there is one.
+	GThread *thread;
+	GMutex rest; // quit
+	GCond wake;
+	int quit;
+	gint busy;
+	gint64 base, latency;
+	guint64 limit;
 };
 
 gv_image *gv_image_new(int w, int h, const void *y, const void *u, const void *v, const void *a, const void *ac) {
@@ -120,6 +128,8 @@ static void scene_free(scene *s) {
 gv_canvas *gv_canvas_new(gpointer appsrc, int width, int height, int rate) {
 	gv_canvas *c = g_new0(gv_canvas, 1);
 	g_mutex_init(&c->lock);
+	g_mutex_init(&c->rest);
+	g_cond_init(&c->wake);
 	gst_video_info_set_format(&c->info, GST_VIDEO_FORMAT_I420, width, height);
 	c->info.fps_n = rate;
 	c->info.fps_d = 1;
@@ -139,6 +149,15 @@ gv_canvas *gv_canvas_new(gpointer appsrc, int width, int height, int rate) {
 }
 
 void gv_canvas_free(gv_canvas *c) {
+	if (c->thread) {
+		g_mutex_lock(&c->rest);
+		c->quit = 1;
+		g_cond_signal(&c->wake);
+		g_mutex_unlock(&c->rest);
+		g_thread_join(c->thread);
+	}
+	g_mutex_clear(&c->rest);
+	g_cond_clear(&c->wake);
 	scene_free(c->now);
 	scene_free(c->next);
 	gst_buffer_replace(&c->last, NULL);
@@ -484,3 +503,52 @@ int gv_canvas_draw(gv_canvas *c, guint64 pts, guint64 duration, guint64 limit) {
 	g_mutex_unlock(&c->lock);
 	return gst_app_src_push_buffer(GST_APP_SRC(c->src), b) == GST_FLOW_OK ? 0 : 3;
 }
+
+// How far drawing may be behind its time before it leaves pictures out. Until then
+// it makes them late, but makes them.
+static const gint64 lost = GST_SECOND;
+
+// A thread of its own draws a picture each interval, latency after its PTS. It is
+// no goroutine: to wake Go 25 times a second costs more than a small picture.
+static gpointer drawing(gpointer user) {
+	gv_canvas *c = user;
+	gint64 rate = c->info.fps_n, interval = GST_SECOND / rate, n = -1;
+	g_mutex_lock(&c->rest);
+	for (;;) {
+		gint64 now = (gint64)gv_now() - c->base - c->latency;
+		gint64 due = MAX(0, now / GST_SECOND * rate + now % GST_SECOND * rate / GST_SECOND);
+		if (n < 0)
+			n = due;
+		gint64 pts = n / rate * GST_SECOND + n % rate * GST_SECOND / rate, wait = pts - now;
+		if (wait < -lost) {
+			n = due;
+			continue;
+		}
+		// What is late is made at four times the pace: an encoder needs its time too.
+		if (wait < 0)
+			wait = MIN(interval / 4, 5 * GST_MSECOND);
+		gint64 until = g_get_monotonic_time() + (wait + 999) / 1000;
+		while (!c->quit && g_cond_wait_until(&c->wake, &c->rest, until))
+			;
+		if (c->quit)
+			break;
+		// To whom nobody listens shows by two pictures a second that it is there.
+		if (g_atomic_int_get(&c->busy) || n % MAX(rate / 2, 1) == 0) {
+			g_mutex_unlock(&c->rest);
+			gv_canvas_draw(c, pts, interval, c->limit);
+			g_mutex_lock(&c->rest);
+		}
+		n++;
+	}
+	g_mutex_unlock(&c->rest);
+	return NULL;
+}
+
+void gv_canvas_start(gv_canvas *c, guint64 base, guint64 latency, guint64 limit) {
+	c->base = (gint64)base;
+	c->latency = (gint64)latency;
+	c->limit = limit;
+	c->thread = g_thread_new("view", drawing, c);
+}
+
+void gv_canvas_busy(gv_canvas *c, int busy) { g_atomic_int_set(&c->busy, busy); }

@@ -81,7 +81,7 @@ type Layer struct {
 }
 
 // Canvas draws layers into pictures and pushes them into an appsrc. Draw belongs
-// to one goroutine, Set to any.
+// to one goroutine, or drawing to a thread of the canvas (Start); Set to any.
 //
 // Every layer is scaled, or copied, right into its place of the picture; where
 // nothing is covered twice, each pixel is written once. A picture in which
@@ -130,6 +130,23 @@ func (c *Canvas) Draw(pts, interval time.Duration, limit int) bool {
 	return C.gv_canvas_draw(c.c, C.guint64(pts), C.guint64(interval), C.guint64(limit)) == 0
 }
 
+// Start draws each interval, latency after a picture's PTS, until Close; running
+// time zero is at base on CLOCK_MONOTONIC. limit is as for Draw, which must not be
+// called any more. What is late is made all the same, up to a second.
+func (c *Canvas) Start(base, latency time.Duration, limit int) {
+	C.gv_canvas_start(c.c, C.guint64(base), C.guint64(latency), C.guint64(limit))
+}
+
+// Busy tells whether somebody wants the pictures that Start has made; if not, as at
+// the beginning, there are two a second.
+func (c *Canvas) Busy(is bool) {
+	n := C.int(0)
+	if is {
+		n = 1
+	}
+	C.gv_canvas_busy(c.c, n)
+}
+
 // Drawings count the pictures of a canvas: drawn, the same as before, passed on as
 // they came, and not made since too many waited.
 type Drawings struct{ Drawn, Repeated, Passed, Refused uint64 }
@@ -141,5 +158,6 @@ func (c *Canvas) Counts() Drawings {
 	return Drawings{uint64(n.drawn), uint64(n.repeated), uint64(n.passed), uint64(n.refused)}
 }
 
-// Close frees it; nobody may draw any more.
+// Close ends the drawing that Start began, waits for it, and frees all; nobody may
+// draw any more.
 func (c *Canvas) Close() { C.gv_canvas_free(c.c) }

@@ -28,5 +28,7 @@ gv_canvas *gv_canvas_new(gpointer appsrc, int width, int height, int rate);
 void gv_canvas_set(gv_canvas *c, gv_image *base, const gv_layer *layers, int n);
 int gv_canvas_draw(gv_canvas *c, guint64 pts, guint64 duration, guint64 limit);
 void gv_canvas_counts(gv_canvas *c, gv_drawings *out);
+void gv_canvas_start(gv_canvas *c, guint64 base, guint64 latency, guint64 limit);
+void gv_canvas_busy(gv_canvas *c, int busy);
 void gv_canvas_free(gv_canvas *c);
 #endif

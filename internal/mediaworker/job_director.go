@@ -273,7 +273,9 @@ func (d *director) listened() {
 		busy[o.port] = true
 	}
 	for name, v := range d.views {
-		v.busy.Store(busy[wire.VideoPort(name)])
+		if v.canvas != nil && !v.ended {
+			v.canvas.Busy(busy[wire.VideoPort(name)])
+		}
 	}
 }
 

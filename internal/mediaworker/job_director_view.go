@@ -5,22 +5,15 @@ package mediaworker
 import (
 	"cmp"
 	"slices"
-	"sync/atomic"
-	"time"
 
 	"github.com/govidu/govidu/internal/gst"
 	"github.com/govidu/govidu/internal/workers/wire"
 )
 
-const (
-	// viewLost is how far a view may be behind its time before it leaves pictures
-	// out. Until then it makes them late, but makes them.
-	viewLost = time.Second
-	// viewQueue bounds the pictures that wait behind a view.
-	viewQueue = 25
-)
+// viewQueue bounds the pictures that wait behind a view.
+const viewQueue = 25
 
-// view is a composed picture. What is not marked is the owner's.
+// view is a composed picture, all of it the owner's.
 type view struct {
 	d    *director
 	name string
@@ -31,10 +24,6 @@ type view struct {
 	canvas *gst.Canvas // nil without a picture
 	drawn  map[drawingKey]*gst.Image
 	ended  bool
-
-	busy atomic.Bool // somebody listens; of any thread
-	quit chan struct{}
-	done chan struct{}
 }
 
 // open makes the picture's part of the pipeline and begins to draw.
@@ -59,9 +48,7 @@ func (v *view) open() error {
 		v.port.close()
 		return err
 	}
-	v.quit, v.done = make(chan struct{}), make(chan struct{})
-	canvas, rate := v.canvas, int64(v.is.Framerate)
-	w.start("view", func() { v.run(canvas, rate) })
+	v.canvas.Start(w.pipe.Base(), v.d.latency, viewQueue)
 	return nil
 }
 
@@ -71,8 +58,6 @@ func (v *view) stop() {
 		return
 	}
 	v.ended = true
-	close(v.quit)
-	<-v.done
 	v.canvas.Close()
 }
 
@@ -84,42 +69,6 @@ func (v *view) close() {
 	v.stop()
 	v.d.w.dropBin(v.bin)
 	v.port.close()
-}
-
-// tickTime is the PTS of a view's picture: the n-th since running time zero.
-func tickTime(n, rate int64) time.Duration {
-	return time.Duration(n/rate)*time.Second + time.Duration(n%rate*int64(time.Second)/rate)
-}
-
-// run draws a picture each interval, latency after its PTS. A view to which
-// nobody listens shows by two pictures a second that it is there.
-func (v *view) run(canvas *gst.Canvas, rate int64) {
-	defer close(v.done)
-	pipe, latency := v.d.w.pipe, v.d.latency
-	interval := time.Second / time.Duration(rate)
-	at := func() int64 { return max(0, int64((pipe.Running()-latency)*time.Duration(rate)/time.Second)) }
-	timer := time.NewTimer(0)
-	defer timer.Stop()
-	for n := at(); ; n++ {
-		wait := tickTime(n, rate) + latency - pipe.Running()
-		if wait < -viewLost {
-			n = at()
-			wait = 0
-		}
-		// What is late is made at four times the pace: an encoder needs its time too.
-		if wait < 0 {
-			wait = min(interval/4, 5*time.Millisecond)
-		}
-		timer.Reset(wait)
-		select {
-		case <-v.quit:
-			return
-		case <-timer.C:
-		}
-		if v.busy.Load() || n%max(rate/2, 1) == 0 {
-			canvas.Draw(tickTime(n, rate), interval, viewQueue)
-		}
-	}
 }
 
 // shows tells whether an input has a tile.

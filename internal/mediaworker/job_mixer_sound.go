@@ -38,8 +38,10 @@ type mixdown struct {
 	w       *worker
 	latency time.Duration // of a block behind its instant
 	paired  bool          // voices are moved by the job, with their pictures
+	pace    int64         // frames from one waking of run to the next
 	done    chan struct{}
 	stop    chan struct{}
+	wake    chan struct{} // there is something to mix again
 
 	// Owner only.
 	sinks map[string]*gst.Element // by input
@@ -98,9 +100,12 @@ type soundOut struct {
 }
 
 func newMixdown(w *worker, latency time.Duration, paired bool) *mixdown {
-	s := &mixdown{w: w, latency: latency, paired: paired, stop: make(chan struct{}), done: make(chan struct{}), sinks: map[string]*gst.Element{},
+	s := &mixdown{w: w, latency: latency, paired: paired, pace: blockFrames, stop: make(chan struct{}), done: make(chan struct{}), wake: make(chan struct{}, 1), sinks: map[string]*gst.Element{},
 		voices: map[string]*mixInput{}, outs: map[string]*soundOut{},
 		sum: make([]int32, mixSamples), part: make([]int32, mixSamples), data: make([]byte, 2*mixSamples)}
+	if paired { // in no hurry: views are behind by more than that
+		s.pace = 2 * blockFrames
+	}
 	w.every(s.look)
 	w.listened = append(w.listened, s.look)
 	w.start("mix", s.run)
@@ -120,6 +125,7 @@ func (s *mixdown) addInput(in *input) error {
 	s.mu.Lock()
 	s.voices[name] = &mixInput{v, sink.Find("samples")}
 	s.mu.Unlock()
+	s.rouse()
 	if err := in.out.Link(sink.Pad("sink")); err != nil {
 		return err
 	}
@@ -191,6 +197,7 @@ func (s *mixdown) openPort(name string, hears []string) error {
 	s.mu.Lock()
 	s.outs[name] = &soundOut{bin: bin, src: bin.Find("mix"), port: port, hears: hears}
 	s.mu.Unlock()
+	s.rouse()
 	s.look()
 	return nil
 }
@@ -235,6 +242,20 @@ func (s *mixdown) close() {
 	<-s.done
 }
 
+// idle tells whether there is nothing to mix and nobody to mix for.
+func (s *mixdown) idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.outs) == 0 && len(s.voices) == 0
+}
+
+func (s *mixdown) rouse() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
 // run mixes a block each 20 ms, latency after its instant.
 func (s *mixdown) run() {
 	defer close(s.done)
@@ -246,6 +267,10 @@ func (s *mixdown) run() {
 		case <-s.stop:
 			return
 		case <-timer.C:
+		case <-s.wake:
+		}
+		if s.idle() {
+			continue // until it is woken
 		}
 		now := s.w.pipe.Running() - s.latency
 		if block == 0 || now > frameTime(block)+soundBehind {
@@ -255,7 +280,7 @@ func (s *mixdown) run() {
 			s.mix(block)
 			block += blockFrames
 		}
-		timer.Reset(frameTime(block+blockFrames) - now + time.Millisecond)
+		timer.Reset(frameTime(block+s.pace) - now + time.Millisecond)
 	}
 }
 
