@@ -354,7 +354,9 @@
       height: video.videoHeight,
       frames: video.getVideoPlaybackQuality().totalVideoFrames,
       audioTracks: hls.audioTracks.length,
+      audioBytes: video.webkitAudioDecodedByteCount,
       latency: hls.latency,
+      behind: hls.playingDate ? (Date.now() - hls.playingDate) / 1000 : 0, // by the clock of the picture
       live: hls.levels.length ? Boolean(hls.levels[Math.max(0, hls.currentLevel)].details?.live) : false,
       errors,
     };
