@@ -89,6 +89,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, text, status)
 		return
 	}
+	// Counted before it is a WebSocket: the HTTP server does not wait for one.
+	if !s.enter() {
+		http.Error(w, "server closing", http.StatusServiceUnavailable)
+		return
+	}
+	defer s.wg.Done()
 	ws, err := s.upgrader.Upgrade(w, r, nil)
 	if err != nil {
 		return // Upgrade has answered
@@ -105,6 +111,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.names.ask(r.URL.Query().Get("protocol"))
 		s.serve(c)
 	}
+}
+
+// enter has Close wait for one more wg.Done; false when the server is closing.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.wg.Add(1)
+	return true
 }
 
 // drain reads a connection to its end.
@@ -182,13 +199,9 @@ func (s *Server) Pipe() jsonrpc.Conn {
 // closing.
 func (s *Server) open(stream jsonrpc.Conn) *connection {
 	c := &connection{server: s, stream: stream, log: s.log.With("remote", stream.RemoteAddr())}
-	s.mu.Lock()
-	if !s.closed {
-		s.wg.Add(1)
-		s.mu.Unlock()
+	if s.enter() {
 		return c
 	}
-	s.mu.Unlock()
 	stream.Close(jsonrpc.CloseGoingAway, "server closing")
 	return nil
 }
