@@ -71,6 +71,7 @@ func (p *Pool) admit(s *Spec) error {
 	}
 	used, n, all := p.used()
 	if n > 0 && used+s.Cores > p.c.Cores || len(p.jobs) > n && all+s.Cores > ending*p.c.Cores {
+		p.metrics.refused.WithLabelValues(s.Kind).Inc()
 		return kerr.New(kerr.NotEnoughResources,
 			"Not enough processor time for another %s: it needs about %.2f cores, %d jobs use %.2f of %.2f; %s", s.Kind, s.Cores, len(p.jobs), all, p.c.Cores, retryHint)
 	}
@@ -147,6 +148,7 @@ func (j *Job) Expect(cores float64) error {
 	}
 	used, n, all := p.used()
 	if (n > 1 || m.raised) && (used+more > p.c.Cores || all+more > ending*p.c.Cores) {
+		p.metrics.refused.WithLabelValues(j.spec.Kind).Inc()
 		return kerr.New(kerr.NotEnoughResources, "Not enough processor time for more in this %s: it needs about %.2f cores more, %d jobs use %.2f of %.2f; %s",
 			j.spec.Kind, more, len(p.jobs), all, p.c.Cores, retryHint)
 	}

@@ -382,6 +382,10 @@ func TestMetrics(t *testing.T) {
 	start(t, f, workers.Spec{Kind: "player", Restart: true, Handler: h.handler()})
 	f.Worker(t, 0).Crash()
 	f.Worker(t, 1)
+	start(t, f, workers.Spec{Kind: "director", Cores: 0.5})
+	if _, err := f.Pool.Start(t.Context(), workers.Spec{Kind: "director", Cores: 1000}); !errors.Is(err, kerr.NotEnoughResources) {
+		t.Errorf("a job of 1000 cores: %v", err)
+	}
 	all, err := r.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -390,9 +394,15 @@ func TestMetrics(t *testing.T) {
 	for _, m := range all {
 		for _, x := range m.Metric {
 			got[m.GetName()] += x.GetCounter().GetValue() + x.GetGauge().GetValue()
+			for _, l := range x.Label {
+				got[m.GetName()+" "+l.GetValue()] += x.GetCounter().GetValue() + x.GetGauge().GetValue()
+			}
 		}
 	}
-	if got["workers_running"] != 1 || got["worker_crashes_total"] != 1 || got["worker_restarts_total"] != 1 || got["worker_cores_used"] == 0 {
+	if got["workers_running director"] != 1 || got["worker_cores_used director"] != 0.5 || got["worker_refusals_total director"] != 1 || got["worker_cores_limit"] <= 0 {
+		t.Errorf("metrics of directors %v", got)
+	}
+	if got["workers_running"] != 2 || got["worker_crashes_total"] != 1 || got["worker_restarts_total"] != 1 || got["worker_cores_used"] == 0 {
 		t.Errorf("metrics %v", got)
 	}
 }
