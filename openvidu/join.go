@@ -40,7 +40,8 @@ func (m *Manager) Join(ctx context.Context, req JoinRequest, peer Peer, reply fu
 		req.Secret = ref.Secret
 	}
 	insecure := m.opts.AllowSecretJoin && m.opts.Secret.Equal(req.Secret.Reveal())
-	req.Recorder, req.STT = (req.Recorder || ref.Recorder) && insecure, (req.STT || ref.STT) && insecure
+	own := m.passOf(id, req.Secret) // of a page we record
+	req.Recorder, req.STT = own != nil || (req.Recorder || ref.Recorder) && insecure, (req.STT || ref.STT) && insecure
 	s := m.find(id)
 	if s == nil && insecure {
 		if _, err := m.CreateSession(ctx, SessionProperties{CustomSessionID: id}); err != nil && m.find(id) == nil {
@@ -51,11 +52,12 @@ func (m *Manager) Join(ctx context.Context, req JoinRequest, peer Peer, reply fu
 	if s == nil {
 		return nil, errf(CodeRoomNotFound, ErrSessionNotFound, "Unable to join session. Session %s cannot be found", short(id))
 	}
-	if err := s.do(ctx, s.admits); err != nil {
+	hidden := req.Recorder || req.STT
+	if err := s.do(ctx, func() error { return s.admits(hidden) }); err != nil {
 		return nil, err
 	}
 	var rec tokenRecord
-	if insecure {
+	if insecure || own != nil {
 		rec = tokenRecord{SessionID: id, TokenID: auth.NewTokenID(), CreatedAt: time.Now().UnixMilli(), Role: auth.Subscriber, Record: true}
 	} else {
 		if tokenErr != nil {
@@ -71,21 +73,25 @@ func (m *Manager) Join(ctx context.Context, req JoinRequest, peer Peer, reply fu
 	var c *Connection
 	// From here on the token is spent: the request's own deadline does not matter.
 	err := s.do(context.WithoutCancel(ctx), func() error {
-		if err := s.admits(); err != nil {
+		if err := s.admits(hidden); err != nil {
 			return err
 		}
+		secret := req.Secret
 		c = s.join(req, rec, insecure, peer, reply)
+		if own != nil && !m.joined(own, c, secret) {
+			s.evict(c, ReasonForceDisconnectServer, nil)
+		}
 		return nil
 	})
 	return c, err
 }
 
-// admits says whether one more participant may join.
-func (s *session) admits() error {
+// admits says whether one more participant may join; hidden ones need no room.
+func (s *session) admits(hidden bool) error {
 	switch {
 	case s.closing:
 		return errf(CodeRoomClosed, ErrSessionClosing, "Unable to join session %s: it is closing", s.id)
-	case s.m.opts.Limits.Participants > 0 && s.real() >= s.m.opts.Limits.Participants:
+	case !hidden && s.m.opts.Limits.Participants > 0 && s.real() >= s.m.opts.Limits.Participants:
 		return errf(CodeRoomGeneric, ErrLimit, "Unable to join session %s: it is full", s.id)
 	}
 	return nil
@@ -104,7 +110,7 @@ func (s *session) join(req JoinRequest, rec tokenRecord, insecure bool, peer Pee
 	s.dropPending(rec.ConnectionID)
 	c := &Connection{
 		s: s, id: rec.ConnectionID, privateID: req.PrivateID, token: rec, tokenURL: s.m.tokenURL(rec),
-		insecure: insecure, hidden: rec.ConnectionID == idRecorder || rec.ConnectionID == idSpeechToText,
+		insecure: insecure, hidden: req.Recorder || req.STT,
 		joinedAt: time.Now(), request: req, role: rec.Role, record: rec.Record, peer: peer,
 		subs: map[string]*subscription{},
 		log:  s.log.With(obs.AttrConnection, rec.ConnectionID),

@@ -31,6 +31,7 @@ type Manager struct {
 	stopped  bool
 	sessions map[string]*session
 	privates map[string]*Connection
+	passes   map[string]*pass // by secret
 	rec      Recorder
 }
 
@@ -42,7 +43,7 @@ func New(opts Options) (*Manager, error) {
 	opts.setDefaults()
 	m := &Manager{
 		opts: opts, store: opts.Store, stop: make(chan struct{}),
-		sessions: map[string]*session{}, privates: map[string]*Connection{},
+		sessions: map[string]*session{}, privates: map[string]*Connection{}, passes: map[string]*pass{},
 	}
 	if m.store == nil {
 		m.ownStore = cluster.NewMemory()

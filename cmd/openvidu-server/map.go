@@ -79,7 +79,7 @@ func (s *server) restConfig() rest.Config {
 		ForcedVideoCodec: c.ForcedVideoCodec, AllowTranscoding: c.AllowTranscoding,
 		SessionsGarbageInterval: c.GarbageInterval, SessionsGarbageThreshold: c.GarbageThreshold,
 		RecordingVersion: compatible, RecordingPath: folder(c.RecordingPath), RecordingNotification: c.RecordingNotification,
-		RecordingCustomLayout: folder(c.RecordingCustomLayout), RecordingAutostopTimeout: c.RecordingAutostop,
+		RecordingCustomLayout: folder(c.RecordingCustomLayout), RecordingAutostopTimeout: c.RecordingAutostop, RecordingComposedURL: c.RecordingComposedURL,
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/govidu/govidu/internal/obs"
 	"github.com/govidu/govidu/internal/process"
 	"github.com/govidu/govidu/internal/proof"
+	"github.com/govidu/govidu/internal/secret"
 	"github.com/govidu/govidu/internal/serve"
 	"github.com/govidu/govidu/openvidu"
 	"github.com/govidu/govidu/openvidu/broadcast"
@@ -31,6 +32,7 @@ import (
 	"github.com/govidu/govidu/openvidu/signal"
 	"github.com/govidu/govidu/openvidu/studio"
 	"github.com/govidu/govidu/openvidu/web"
+	"github.com/govidu/govidu/openvidu/webpage"
 	"github.com/govidu/govidu/recorder"
 	"github.com/govidu/govidu/recorder/storage"
 )
@@ -58,11 +60,14 @@ type server struct {
 	draining, ready atomic.Bool
 
 	https      *serve.Server
+	trusted    string // the public key of our certificate (webpage.Options)
+	layouts    secret.Secret
 	node       *medianode.Node
 	media      *localMedia
 	manager    *openvidu.Manager
 	studios    *studio.Service
-	storage    *storage.Uploader  // nil when recordings stay in their folder
+	storage    *storage.Uploader // nil when recordings stay in their folder
+	pages      *webpage.Service
 	recordings *recording.Service // nil when recording is switched off
 	broadcasts *broadcast.Service
 	signal     *signal.Handler
@@ -83,6 +88,7 @@ func newServer(ctx context.Context, cfg *config.Config, version string, log *slo
 		func() error { return s.startMedia(ctx) },
 		s.startRooms,
 		s.startStudios,
+		s.startPages,
 		func() error { return s.startStorage(ctx) },
 		func() error { return s.startRecordings(ctx) },
 		s.startBroadcasts,
@@ -103,6 +109,7 @@ func (s *server) openHTTPS(mux *http.ServeMux) error {
 	if err != nil {
 		return err
 	}
+	s.trusted = publicKey(certificate)
 	proxies, err := s.proxies()
 	if err != nil {
 		return err
@@ -207,7 +214,7 @@ func (s *server) startRecordings(ctx context.Context) error {
 		Keys: keys, Dir: s.cfg.RecordingPath, Rooms: s.manager, Log: s.log, ProcessID: recorder.ProcessID(),
 		PublicURL:       s.cfg.PublicURL(s.port()),
 		AutostopTimeout: time.Duration(s.cfg.RecordingAutostop) * time.Second,
-		Studios:         s.studios, Nodes: s.media,
+		Studios:         s.studios, Nodes: s.media, Pages: s.pages,
 		Storage: storageOf(s.storage), ReadyWhenUploaded: s.cfg.ReadyWhenUploaded,
 	})
 	if err != nil {
@@ -233,6 +240,7 @@ func (s *server) openDoors(mux *http.ServeMux) error {
 		Manager: s.manager, Recordings: s.recordings, Broadcasts: s.broadcasts, Secret: s.cfg.Secret, Config: s.restConfig(),
 		PublicRecordings: s.cfg.RecordingPublicAccess, AllowedOrigins: s.cfg.AllowedOrigins, TrustedProxies: proxies,
 		DeprecatedAPI: s.cfg.SupportDeprecatedAPI, Log: s.log,
+		LayoutsDir: s.cfg.RecordingCustomLayout, LayoutsPassword: s.layouts,
 	}).Register(mux)
 	page := web.Options{Demo: s.cfg.Demo, Rooms: s.manager, Version: s.version, Log: s.log}
 	if s.recordings != nil {

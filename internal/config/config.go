@@ -75,7 +75,9 @@ type Recording struct {
 	RecordingPublicAccess bool   `var:"OPENVIDU_RECORDING_PUBLIC_ACCESS" help:"Serve recorded files without a password."`
 	RecordingNotification string `var:"OPENVIDU_RECORDING_NOTIFICATION" default:"publisher_moderator" enum:"none,moderator,publisher_moderator,all" help:"Which roles hear that a recording starts or stops: none, moderator, publisher_moderator or all."`
 	RecordingAutostop     int    `name:"recording-autostop-timeout" var:"OPENVIDU_RECORDING_AUTOSTOP_TIMEOUT" default:"120" placeholder:"SECONDS" help:"Stop a recording this long after the last participant left."`
-	RecordingCustomLayout string `var:"OPENVIDU_RECORDING_CUSTOM_LAYOUT" default:"/opt/openvidu/custom-layout" placeholder:"DIR" help:"Folder of custom layouts for composed recordings and broadcasts: one folder each, with a layout.json."`
+	RecordingCustomLayout string `var:"OPENVIDU_RECORDING_CUSTOM_LAYOUT" default:"/opt/openvidu/custom-layout" placeholder:"DIR" help:"Folder of custom layouts for composed recordings and broadcasts: one folder each, with a layout.json or an index.html."`
+	RecordingComposedURL  string `var:"OPENVIDU_RECORDING_COMPOSED_URL" placeholder:"URL" help:"Where the Chromium that shows custom layouts reaches this server, when it is not the public URL."`
+	Chromium              string `var:"GOVIDU_CHROMIUM" placeholder:"FILE" help:"The Chromium that shows custom layouts which are web pages; by default the one in PATH. Without one such layouts are refused, and nothing else is."`
 }
 
 // Sessions is about empty rooms.

@@ -12,7 +12,6 @@ var later = map[string]string{
 	"OPENVIDU_CDR": "the call detail record is not written yet", "OPENVIDU_CDR_PATH": "the call detail record is not written yet",
 	"OPENVIDU_WEBHOOK": "webhooks are not sent yet", "OPENVIDU_WEBHOOK_ENDPOINT": "webhooks are not sent yet",
 	"OPENVIDU_WEBHOOK_HEADERS": "webhooks are not sent yet", "OPENVIDU_WEBHOOK_EVENTS": "webhooks are not sent yet",
-	"OPENVIDU_RECORDING_COMPOSED_URL": "composed recordings are not made yet", "OPENVIDU_RECORDING_COMPOSED_BASICAUTH": "composed recordings are not made yet",
 	"OPENVIDU_WEBRTC_SIMULCAST": "simulcast is not forwarded by layers yet",
 	"KMS_URIS":                  "the server uses the media node inside it only",
 	"COTURN_IP":                 "there is no TURN server inside yet; use OPENVIDU_WEBRTC_ICE_SERVERS", "COTURN_PORT": "there is no TURN server inside yet; use OPENVIDU_WEBRTC_ICE_SERVERS",
@@ -24,7 +23,8 @@ var later = map[string]string{
 // needless are settings of OpenVidu's packaging that have no counterpart in one
 // process: container images, Java memory, versions.
 var needless = map[string]bool{
-	"OPENVIDU_RECORDING_DEBUG": true, "OPENVIDU_RECORDING_VERSION": true, "OPENVIDU_RECORDING_IMAGE": true,
+	"OPENVIDU_RECORDING_COMPOSED_BASICAUTH": true, // pages get what they need without a password in their address
+	"OPENVIDU_RECORDING_DEBUG":              true, "OPENVIDU_RECORDING_VERSION": true, "OPENVIDU_RECORDING_IMAGE": true,
 	"OPENVIDU_RECORDING_ENABLE_GPU": true, "OPENVIDU_EDITION": true, "OPENVIDU_DISTRIBUTED": true,
 }
 

@@ -219,10 +219,6 @@ func TestComposedRefusals(t *testing.T) {
 		want   string
 	}{
 		"no studios": {func(_ *house, o *Options, _ *openvidu.RecordingProperties) { o.Studios = nil }, "does not compose"},
-		"too fast":   {func(_ *house, _ *Options, p *openvidu.RecordingProperties) { p.FrameRate = 61 }, "at most 60"},
-		"web page": {func(_ *house, _ *Options, p *openvidu.RecordingProperties) {
-			p.RecordingLayout, p.CustomLayout = "CUSTOM", "https://example.org/l"
-		}, "Chromium"},
 		"absent folder": {func(_ *house, _ *Options, p *openvidu.RecordingProperties) {
 			p.RecordingLayout, p.CustomLayout = "CUSTOM", "absent"
 		}, "neither layout.json"},

@@ -29,6 +29,9 @@ func (h *Handler) authorize(w http.ResponseWriter, r *http.Request) *Error {
 	user, pass, ok := r.BasicAuth()
 	// Not short-circuited: the time must not tell which half was wrong.
 	userOK, passOK := h.user.Equal(user), h.opts.Secret.Equal(pass)
+	if strings.HasPrefix(r.URL.Path, layoutsPrefix) {
+		passOK = h.opts.LayoutsPassword.Equal(pass) || passOK
+	}
 	if ok && userOK && passOK {
 		return nil
 	}

@@ -121,9 +121,6 @@ func (h *Handler) broadcastSpec(body object, head *broadcastHead, output string)
 	if text := outOfRange(p); text != "" {
 		return spec, &Error{Status: http.StatusUnprocessableEntity, Text: text}
 	}
-	if p.HasVideo && p.FrameRate > studio.MaxFrameRate {
-		p.FrameRate = studio.MaxFrameRate // as many as a view has; the answer says so
-	}
 	spec.HasAudio, spec.HasVideo, spec.FrameRate, spec.RecordingLayout = p.HasAudio, p.HasVideo, p.FrameRate, p.RecordingLayout
 	if spec.Width, spec.Height, err = sides(p.Resolution); err != nil {
 		return spec, err

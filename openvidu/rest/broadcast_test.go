@@ -211,7 +211,7 @@ func TestBroadcastParameters(t *testing.T) {
 	if b.Name != "n" || b.Output != broadcast.HLS || !b.Record || b.HasVideo || !b.HasAudio || b.Target.Len() != 0 {
 		t.Errorf("HLS: %+v", b)
 	}
-	if c.Width != 640 || c.Height != 480 || c.FrameRate != studio.MaxFrameRate || c.HasAudio || c.Layout.Layout != "PICTURE_IN_PICTURE" {
+	if c.Width != 640 || c.Height != 480 || c.FrameRate != 90 || c.HasAudio || c.Layout.Layout != "PICTURE_IN_PICTURE" {
 		t.Errorf("given: %+v", c)
 	}
 	d.call("POST", apiPrefix+"/broadcast/stop", `{"session":"room"}`)

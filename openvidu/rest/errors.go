@@ -117,6 +117,9 @@ func asError(err error) *Error {
 	if e, ok := errors.AsType[*recording.StartError](err); ok {
 		return &Error{Status: http.StatusInternalServerError, Text: e.Error(), Plain: true}
 	}
+	if e, ok := errors.AsType[*recording.UnsupportedError](err); ok {
+		return &Error{Status: http.StatusNotImplemented, Text: e.Error(), Plain: true}
+	}
 	if e, ok := errors.AsType[*typeError](err); ok {
 		return bad("%s", e.Error())
 	}

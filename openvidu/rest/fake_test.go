@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/govidu/govidu/internal/secret"
+	"github.com/govidu/govidu/kms/client"
 	"github.com/govidu/govidu/openvidu"
 	"github.com/govidu/govidu/openvidu/auth"
 	"github.com/govidu/govidu/openvidu/events"
@@ -163,6 +164,10 @@ func (f *fakeRooms) Signal(_ context.Context, s openvidu.SignalRequest) error {
 		return openvidu.ErrSignalTarget
 	}
 	return f.note("signal", s)
+}
+
+func (f *fakeRooms) EnsureMedia(context.Context, string) (client.Client, client.ID, error) {
+	return nil, "", openvidu.ErrMedia
 }
 
 func (f *fakeRooms) RecordingTarget(_ context.Context, id string) (openvidu.RecordingTarget, error) {

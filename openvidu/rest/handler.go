@@ -17,6 +17,8 @@ import (
 const (
 	apiPrefix   = "/openvidu/api"
 	filesPrefix = "/openvidu/recordings/"
+	// layoutsPrefix is where custom layouts are served (contract §8.1).
+	layoutsPrefix = "/openvidu/layouts/"
 	// requestIDHeader names a request, in the answer and in our log.
 	requestIDHeader = "X-Request-Id"
 	// maxInFlight is how many API requests run at once before 503 (robustness §2).
@@ -38,6 +40,10 @@ type Options struct {
 	Config Config
 	// PublicRecordings serves recorded files without credentials.
 	PublicRecordings bool
+	// LayoutsDir is the folder of custom layouts, whose files are served to who has
+	// Secret or LayoutsPassword: pages that this server shows have only the latter.
+	LayoutsDir      string
+	LayoutsPassword secret.Secret
 	// AllowedOrigins, when set, are the only Origins (scheme://host[:port]) that
 	// browsers may call from. Empty allows all, without credentials mode.
 	AllowedOrigins []string
@@ -78,7 +84,7 @@ func New(o Options) *Handler {
 
 // Register mounts the handler on the paths it answers.
 func (h *Handler) Register(mux *http.ServeMux) {
-	for _, p := range []string{apiPrefix + "/", filesPrefix, "/openvidu/cdr", "/openvidu/cdr/", "/openvidu/layouts/", "/openvidu/accept-certificate"} {
+	for _, p := range []string{apiPrefix + "/", filesPrefix, "/openvidu/cdr", "/openvidu/cdr/", layoutsPrefix, "/openvidu/accept-certificate"} {
 		mux.Handle(p, h)
 	}
 	if h.opts.DeprecatedAPI {
@@ -132,6 +138,7 @@ func (h *Handler) routes() {
 	api("GET /health", h.health)
 
 	h.mux.HandleFunc("GET "+filesPrefix+"{recordingId}/{file}", h.serveFile)
+	h.mux.HandleFunc("GET "+layoutsPrefix+"{file...}", h.serveLayout)
 	h.mux.HandleFunc("GET /openvidu/accept-certificate", acceptCertificate)
 	h.mux.HandleFunc("/", unmapped)
 }
@@ -209,7 +216,7 @@ var aliases = []struct{ old, current string }{
 	{"/config/", apiPrefix + "/config/"},
 	{"/cdr/", "/openvidu/cdr/"},
 	{"/recordings/", filesPrefix},
-	{"/layouts/custom/", "/openvidu/layouts/"},
+	{"/layouts/custom/", layoutsPrefix},
 }
 
 // rewrite turns the path of an older line into today's.

@@ -205,8 +205,8 @@ func TestViews(t *testing.T) {
 	if err := v.SetLayout(t.Context(), layout.Spec{Layout: "ROUND"}); !errors.Is(err, ErrLayout) || v.Layout().Layout != layout.VerticalPresentation {
 		t.Errorf("a layout that is none: %v, now %+v", err, v.Layout())
 	}
-	if _, err := s.NewView(t.Context(), ViewSpec{Width: 640, Height: 360, FrameRate: 61, HasVideo: true}); !errors.Is(err, ErrLayout) || !strings.Contains(err.Error(), "60") {
-		t.Errorf("61 pictures per second: %v", err)
+	if _, err := s.NewView(t.Context(), ViewSpec{Width: 640, Height: 360, FrameRate: 121, HasVideo: true}); !errors.Is(err, ErrLayout) || !strings.Contains(err.Error(), "120") {
+		t.Errorf("121 pictures per second: %v", err)
 	}
 	if err := v.Close(t.Context()); err != nil || len(h.node.Alive("View")) != 0 {
 		t.Errorf("closed view: %v, left %v", err, h.node.Alive("View"))

@@ -20,8 +20,9 @@ type ViewSpec struct {
 	VideoBitrate             int
 }
 
-// MaxFrameRate is the highest rate a view is composed at.
-const MaxFrameRate = 60
+// MaxFrameRate is the highest rate a view is composed at: that of the contract
+// (§7.1).
+const MaxFrameRate = 120
 
 // View is a composed picture and mix of a session: an element whose AUDIO and
 // VIDEO can be connected to recorders and other outputs. Its rate and size stay,
