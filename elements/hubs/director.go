@@ -20,8 +20,13 @@ const (
 	// directorSettle is how long what happens to ports is gathered before views
 	// hear of it. Layouts do not wait.
 	directorSettle = 15 * time.Millisecond
-	// baseCores is the estimate of a Director without views.
-	baseCores = 0.15
+	// baseCores is the estimate of a Director without views and sources;
+	// decodeCores that of a pixel to be decoded. Sizes are not known at the
+	// beginning: usualPixels are of 640x360.
+	baseCores   = 0.1
+	decodeCores = 5e-9
+	usualRate   = 30
+	usualPixels = 640 * 360
 	// maxLatency in ms: what is behind further is no live picture.
 	maxLatency = 5000
 	// maxSourceText and maxSourceName bound texts of a source, in bytes and runes.
@@ -275,9 +280,21 @@ func (d *Director) guests() []guest {
 	return list
 }
 
-// cores is what all views are expected to take.
+// cores is what the sources that are connected and all views are expected to take.
 func (d *Director) cores(views []*View) float64 {
 	sum := baseCores
+	d.mu.Lock()
+	for _, s := range d.seats {
+		if !s.video.fed() {
+			continue
+		}
+		pixels := s.width * s.height
+		if pixels == 0 {
+			pixels = usualPixels
+		}
+		sum += decodeCores * usualRate * float64(pixels)
+	}
+	d.mu.Unlock()
 	for _, v := range views {
 		sum += v.cores()
 	}

@@ -337,6 +337,20 @@ func TestDirectorFull(t *testing.T) {
 	r.Release(second)
 }
 
+// Decoding counts: with more sources a view does not fit any more.
+func TestDirectorFullOfSources(t *testing.T) {
+	for n, fits := range map[int]bool{1: true, 9: false} {
+		r := newRoom(t, n, func(c *workers.Config) { c.Cores = 0.7 })
+		r.Create("View", map[string]any{"director": r.hub, "width": 640, "height": 360}) // the first always fits
+		_, err := r.TryCreate("View", map[string]any{"director": r.hub})
+		if !fits {
+			elementtest.Code(t, err, kerr.NotEnoughResources, "try again in 5 s")
+		} else if err != nil {
+			t.Errorf("with %d sources: %v", n, err)
+		}
+	}
+}
+
 func TestDirectorRefuses(t *testing.T) {
 	r := newRoom(t, 1)
 	for _, p := range []map[string]any{{"width": 2}, {"height": 5000}, {"framerate": 121}, {"framerate": -1}, {"videoBitrate": -1}, {"hasAudio": false, "hasVideo": false}} {
