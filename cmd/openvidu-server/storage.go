@@ -40,7 +40,7 @@ func (s *server) startStorage(ctx context.Context) error {
 		return fmt.Errorf("make recordings folder: %w", err)
 	}
 	s.storage, err = storage.New(storage.Options{
-		Bucket: bucket, Prefix: prefix, Dir: dir, Log: s.log, Metrics: s.metrics, Keep: c.KeepLocal, Link: c.RedirectFor,
+		Bucket: bucket, Prefix: prefix, Dir: dir, Log: s.log, Metrics: s.metrics, Meta: recording.MetaFile, Keep: c.KeepLocal, Link: c.RedirectFor,
 	})
 	if err != nil {
 		_ = bucket.Close()

@@ -52,6 +52,10 @@ type Storage interface {
 	Link(ctx context.Context, id, file string) string
 }
 
+// MetaFile names a recording's metadata within its folder: the last file that goes
+// into a bucket.
+func MetaFile(id string) string { return metaName(id) }
+
 // shown is the recording as the API tells it: no address before the outcome.
 func (m *metadata) shown() Recording {
 	r := m.Recording

@@ -9,6 +9,9 @@
 // survive restarts: `.upload.json` beside the recording says how far they are.
 // A bucket that is down is retried for ever, with growing pauses; nobody waits.
 //
-// Uploader owns all goroutines: one that plans, and at most 2×Parallel that move
-// bytes; Close ends them.
+// Recordings whose folder was lost with its machine are listed again at the start,
+// and served from the bucket.
+//
+// Uploader owns all goroutines: one that plans, one that looks for lost recordings
+// at the start, and at most 2×Parallel that move bytes; Close ends them.
 package storage

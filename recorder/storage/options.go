@@ -22,6 +22,11 @@ type Options struct {
 	// Metrics is where the uploader's figures are shown; nil: nowhere.
 	Metrics prometheus.Registerer
 
+	// Meta names the file that says that a recording in the bucket is whole, the last
+	// of Finish. With it, recordings that the folder lacks are listed again when an
+	// Uploader starts, by that file alone; nil leaves them.
+	Meta func(id string) string
+
 	// Keep is how long the local copy of media is kept once the bucket's is
 	// verified; zero removes it at once, negative never.
 	Keep time.Duration

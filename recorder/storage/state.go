@@ -82,12 +82,14 @@ func (u *Uploader) readState(id string) (*state, error) {
 
 // writeState puts the state on the disk for good.
 func (u *Uploader) writeState(s *state) error {
-	b, err := json.MarshalIndent(s, "", "  ")
+	b, err := marshal(s)
 	if err != nil {
 		return err
 	}
 	return u.writeAtomic(path.Join(s.ID, stateName), b)
 }
+
+func marshal(s *state) ([]byte, error) { return json.MarshalIndent(s, "", "  ") }
 
 func (u *Uploader) writeAtomic(name string, b []byte) error {
 	tmp := name + tmpSuffix

@@ -86,6 +86,12 @@ func New(o Options) (*Uploader, error) {
 		defer obs.Guard(u.log, "storage.plan", nil)
 		u.plan()
 	})
+	if o.Meta != nil {
+		u.wg.Go(func() {
+			defer obs.Guard(u.log, "storage.restore", nil)
+			u.restore()
+		})
+	}
 	return u, nil
 }
 
@@ -127,6 +133,12 @@ func (u *Uploader) resume() error {
 			continue
 		}
 		id := e.Name()
+		if strings.HasPrefix(id, restoringPrefix) {
+			if err := u.root.RemoveAll(id); err != nil {
+				u.log.Warn("leftover folder could not be removed", "folder", obs.Quote(id), obs.AttrErr, err)
+			}
+			continue
+		}
 		s, err := u.readState(id)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):

@@ -132,3 +132,79 @@ func TestCutListIsNotItsEnd(t *testing.T) {
 		t.Errorf("the promise is forgotten: %v", err)
 	}
 }
+
+// A new machine lists what the bucket has whole, serves and deletes it, and leaves
+// the rest alone.
+func TestLostFolderIsListedAgain(t *testing.T) {
+	dir, bucket := t.TempDir(), memblob.OpenBucket(nil)
+	put := func(key, text string) {
+		if err := bucket.WriteAll(t.Context(), key, []byte(text), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("site/room/room.zip", "PK-media")
+	put("site/room/.manifest.json", "{}")
+	put("site/room/.recording.room", `{"status":"ready"}`)
+	put("site/half/half.zip", "PK")                     // its metadata never came
+	put("site/.x/.recording..x", "{}")                  // no recording's name
+	put("site/gone/.recording.gone", "{}")              // to be deleted
+	put("site/here/.recording.here", "of the bucket")   // the folder has it
+	put("other/theirs/.recording.theirs", "not for us") // another server's
+	if err := os.Mkdir(filepath.Join(dir, "here"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, restoringPrefix+"cut"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, goneName+"gone"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	u, err := New(Options{
+		Bucket: bucket, Dir: dir, Log: slog.New(slog.DiscardHandler), Prefix: "site/", Scan: 5 * time.Millisecond, MinBackoff: 5 * time.Millisecond,
+		Meta: func(id string) string { return ".recording." + id },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	until(t, "the folder is back", func() bool {
+		b, err := os.ReadFile(filepath.Join(dir, "room", ".recording.room"))
+		return err == nil && string(b) == `{"status":"ready"}`
+	})
+	until(t, "what was deleted goes", func() bool {
+		ok, err := bucket.Exists(t.Context(), "site/gone/.recording.gone")
+		return err == nil && !ok
+	})
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		if n := e.Name(); n != "room" && n != "here" {
+			t.Errorf("there is %s", n)
+		}
+	}
+	if b, err := os.ReadFile(filepath.Join(dir, "here", ".recording.here")); err == nil {
+		t.Errorf("the folder's own was overwritten: %s", b)
+	}
+	if !u.Known("room") {
+		t.Error("it would be uploaded again")
+	}
+	o, err := u.Open("room", "room.zip")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(o); err != nil || string(b) != "PK-media" {
+		t.Errorf("served %q, %v", b, err)
+	}
+	if err := o.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Delete("room"); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "it is deleted", func() bool {
+		ok, err := bucket.Exists(t.Context(), "site/room/room.zip")
+		return err == nil && !ok && !u.Taken("room")
+	})
+}

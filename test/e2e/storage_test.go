@@ -104,6 +104,19 @@ func TestStorage(t *testing.T) {
 		t.Fatalf("the zip lists %+v", index.Files)
 	}
 	plays(t, files[index.Files[0].Name])
+
+	// Another machine, with the same bucket.
+	next.kill9()
+	if err := os.RemoveAll(s.recordings); err != nil {
+		t.Fatal(err)
+	}
+	other := startServerIn(t, s.home, flags...)
+	eventually(t, eventDeadline, "the recording is listed", func() error {
+		r, err := other.try("GET", "/openvidu/api/recordings/"+second.ID, nil)
+		return errors.Join(err, want(r.Status == 200, "%d", r.Status))
+	})
+	_, files = other.download(other.recordingIs(second.ID, "ready"))
+	plays(t, files[index.Files[0].Name])
 	for _, log := range []string{s.proc.log.String(), next.proc.log.String()} {
 		if strings.Contains(log, storage.S3SecretKey) || strings.Contains(log, "Signature=") {
 			t.Error("a log shows a secret")
