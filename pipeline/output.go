@@ -29,6 +29,7 @@ type Output struct {
 	packets  atomic.Uint64
 	bytes    atomic.Uint64
 	measure  atomic.Bool
+	steady   atomic.Bool  // one of ends is Steady
 	latency  atomic.Int64 // running mean in ns
 	onError  atomic.Pointer[func(*Link, error)]
 	encoding atomic.Pointer[func() Encoding]
@@ -288,9 +289,13 @@ func (o *Output) refan() {
 	if old := o.fan.Load(); old != nil {
 		f.format = old.format
 	}
+	steady := false
 	for _, l := range o.ends {
 		f.to = append(f.to, l.to)
+		s, ok := l.to.(Steady)
+		steady = steady || ok && s.Steady()
 	}
+	o.steady.Store(steady)
 	for _, n := range o.nodes {
 		f.to = append(f.to, n.in)
 	}
@@ -446,11 +451,15 @@ func (o *Output) lowest(l *Link, bps int) int {
 	return bps
 }
 
-// Feedback passes a wish to the producer, merging keyframe wishes.
+// Feedback passes a wish to the producer, merging keyframe wishes. A bitrate that is
+// too low for a receiver here (Steady) is raised to what the element was set.
 func (o *Output) Feedback(f Feedback) {
 	p := o.source()
 	if p == nil {
 		return
+	}
+	if f.Wish == WishBitrate && o.parent != nil && o.steady.Load() {
+		f.BitrateBps = max(f.BitrateBps, o.Encoding().BitrateBps)
 	}
 	if _, through := p.(upward); f.Wish != WishKeyFrame || through {
 		p.Feedback(f)

@@ -182,6 +182,10 @@ type Attachable interface {
 	Detached(l *Link)
 }
 
+// Steady is an Input for whose sake an encoder keeps the bitrate that its element
+// was set: what other receivers of the same encoder can take does not lower it.
+type Steady interface{ Steady() bool }
+
 // Ender is an Input that wants to know when its source's media ends by itself
 // (a file is over). Output.End calls it.
 type Ender interface{ End() }

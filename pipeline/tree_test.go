@@ -97,6 +97,36 @@ func TestRawMediaIsEncodedOncePerCodec(t *testing.T) {
 	}
 }
 
+// steadyFile is a receiver that keeps the bitrate up.
+type steadyFile struct{ *pipelinetest.Sink }
+
+func (steadyFile) Steady() bool { return true }
+
+// What a slow viewer can take does not lower a file's bitrate while both have one
+// encoder, whoever came first; encoders of other codecs, and those without a file,
+// follow their viewers.
+func TestSteadyReceiverKeepsTheBitrate(t *testing.T) {
+	raw := newOrigin()
+	o := pipeline.NewOutput(pipeline.Video, "default", nil, pipeline.NewPlanner(t.Context(), pipeline.NewEncoder(), &asRTP{}))
+	o.OnEncoding(func() pipeline.Encoding { return pipeline.Encoding{BitrateBps: 1000} })
+	viewer, other := connect(t, o, pipelinetest.NewSink(rtp(codec.H264))), connect(t, o, pipelinetest.NewSink(rtp(codec.VP8)))
+	o.Announce(raw.raw())
+	told := func(l *pipeline.Link, bps, want int, when string) {
+		t.Helper()
+		l.Feedback(pipeline.Feedback{Wish: pipeline.WishBitrate, BitrateBps: bps})
+		if got := raw.Last(pipeline.WishBitrate).BitrateBps; got != want {
+			t.Errorf("%s: a viewer can take %d, the encoder was told %d, want %d", when, bps, got, want)
+		}
+	}
+	told(viewer, 300, 300, "alone")
+	file := connect(t, o, steadyFile{pipelinetest.NewSink(unit(codec.H264))})
+	told(viewer, 300, 1000, "with a file")
+	told(viewer, 1500, 1500, "with a file")
+	told(other, 200, 200, "with a file of another codec")
+	o.Disconnect(file)
+	told(viewer, 300, 300, "after the file")
+}
+
 func TestLinkWaitsUntilItsReceiverHasDecided(t *testing.T) {
 	raw := newOrigin()
 	o := pipeline.NewOutput(pipeline.Video, "default", nil, pipeline.NewPlanner(t.Context(), pipeline.NewEncoder()))

@@ -73,6 +73,9 @@ func (in *input) Push(p *pipeline.Packet) {
 	}
 }
 
+// Steady implements pipeline.Steady: a viewer's network shall not be seen in the file.
+func (in *input) Steady() bool { return in.kind == pipeline.Video }
+
 // Counters implements elements.Counter.
 func (in *input) Counters() (packets, bytes uint64) { return in.packets.Load(), in.bytes.Load() }
 
