@@ -43,8 +43,9 @@ type directorParams struct {
 // views, each with a layout and a mix of its own. Its ports send nothing.
 type Director struct {
 	hub
-	stage stage
-	deps  Deps
+	stage   stage
+	deps    Deps
+	latency time.Duration
 
 	// telling is held during one change of what the worker is told (docs/locks.md).
 	telling sync.Mutex
@@ -53,8 +54,9 @@ type Director struct {
 	shutOff bool    // no new views; guarded by telling
 	album   album   // guarded by telling
 
-	mu    sync.Mutex // leaf
-	seats map[*HubPort]*seat
+	mu     sync.Mutex // leaf
+	seats  map[*HubPort]*seat
+	podium podium
 }
 
 // seat is a port of a Director. Guarded by Director.mu.
@@ -64,7 +66,7 @@ type seat struct {
 	described    bool
 	flowing      bool          // the worker has pictures of it
 	lost         time.Time     // when the last worker that had ended; zero when none did
-	absent       time.Duration // for how long it then had none
+	absent       time.Duration // for how long the picture then had none of it
 	width        int           // of the pictures
 	height       int
 }
@@ -92,7 +94,7 @@ func newDirector(d Deps) func(context.Context, elements.Env, directorParams) (*D
 		if p.LatencyMs < 0 || p.LatencyMs > maxLatency {
 			return nil, kerr.New(kerr.MediaObjectIllegalParam, "A latency of %d ms is not possible: 0 to %d", p.LatencyMs, maxLatency)
 		}
-		x := &Director{deps: d, seats: map[*HubPort]*seat{}}
+		x := &Director{deps: d, latency: time.Duration(p.LatencyMs) * time.Millisecond, seats: map[*HubPort]*seat{}}
 		x.init(env, x)
 		x.stage.send, x.stage.wait = x.tell, directorSettle
 		x.stage.event, x.stage.crash, x.stage.fail = x.heard, x.lost, x.fail
@@ -197,6 +199,13 @@ func (d *Director) Close() error {
 
 // heard takes the worker's events.
 func (d *Director) heard(name string, raw json.RawMessage) {
+	if name == wire.EventLevels {
+		var l wire.LevelsData
+		if json.Unmarshal(raw, &l) == nil {
+			d.listen(l.Levels)
+		}
+		return
+	}
 	var in wire.InputData
 	if name != wire.EventInput || json.Unmarshal(raw, &in) != nil {
 		return
@@ -205,7 +214,9 @@ func (d *Director) heard(name string, raw json.RawMessage) {
 	for _, s := range d.seats {
 		if s.video.name == in.Input {
 			if in.Flowing && !s.flowing && !s.lost.IsZero() && s.absent == 0 {
-				s.absent = max(time.Since(s.lost), time.Millisecond)
+				// The worker tells when it composes the picture, which is of a moment
+				// before: what waits in it is as old as its latency.
+				s.absent = max(time.Since(s.lost)-d.latency, time.Millisecond)
 			}
 			s.flowing = in.Flowing
 			if in.Flowing {
@@ -264,6 +275,7 @@ func (d *Director) guests() []guest {
 			Source: layout.Source{
 				ID: s.about.StreamID, ConnectionID: s.about.ConnectionID, TypeOfVideo: s.about.TypeOfVideo, Name: s.about.Name,
 				Width: s.width, Height: s.height, Big: s.about.Big,
+				Speaking: s.about.StreamID == d.podium.speaker,
 			},
 			video: s.video.name, shown: s.video.fed() && s.flowing && s.about.VideoActive, audible: s.audio.fed(),
 		}

@@ -68,8 +68,8 @@ type ViewTile struct {
 	Avatar bool `json:"avatar"`
 	// Name is the name that is shown, "" when none is.
 	Name string `json:"name"`
-	// AbsentMs is for how long the picture was away when the worker was last
-	// replaced; -1 while it is, 0 when it was not.
+	// AbsentMs is for how long after the last worker's end the composed picture
+	// does not show this one; -1 while it is away, 0 when it was not.
 	AbsentMs int `json:"absentMs"`
 }
 
@@ -224,7 +224,8 @@ type speakerParams struct {
 	StreamID string `json:"streamId"`
 }
 
-// SetSpeaker tells who speaks, for layout SPEAKER; "" is nobody.
+// SetSpeaker tells who speaks, for layout SPEAKER; "" leaves it to the director,
+// which listens.
 func (v *View) SetSpeaker(_ context.Context, p speakerParams) (elements.None, error) {
 	v.mu.Lock()
 	v.speaker = p.StreamID
