@@ -224,8 +224,7 @@ type speakerParams struct {
 	StreamID string `json:"streamId"`
 }
 
-// SetSpeaker tells who speaks, for layout SPEAKER; "" leaves it to the director,
-// which listens.
+// SetSpeaker tells who speaks, for layout SPEAKER; "" is nobody.
 func (v *View) SetSpeaker(_ context.Context, p speakerParams) (elements.None, error) {
 	v.mu.Lock()
 	v.speaker = p.StreamID
