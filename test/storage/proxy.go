@@ -35,7 +35,8 @@ type Proxy struct {
 	lies   atomic.Int32
 	pace   atomic.Int64 // bytes per second of request bodies, 0 for no limit
 	up     atomic.Int64 // bytes of request bodies that passed
-	puts   sync.Map     // path → *atomic.Int64, requests that write
+	closed chan struct{}
+	wg     sync.WaitGroup // of requests
 }
 
 func startProxy(t testing.TB, backend string) *Proxy {
@@ -44,7 +45,7 @@ func startProxy(t testing.TB, backend string) *Proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Proxy{addr: ln.Addr().String()}
+	p := &Proxy{addr: ln.Addr().String(), closed: make(chan struct{})}
 	target := &url.URL{Scheme: "http", Host: backend}
 	forward := &httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
@@ -55,11 +56,9 @@ func startProxy(t testing.TB, backend string) *Proxy {
 		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, _ error) { panic(http.ErrAbortHandler) }, // as a dead host
 	}
 	p.server = &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.wg.Add(1)
+		defer p.wg.Done()
 		writes := r.Method == http.MethodPut || r.Method == http.MethodPost
-		if writes {
-			n, _ := p.puts.LoadOrStore(r.URL.Path, &atomic.Int64{})
-			n.(*atomic.Int64).Add(1)
-		}
 		switch Fault(p.fault.Load()) {
 		case Full:
 			if writes {
@@ -70,7 +69,10 @@ func startProxy(t testing.TB, backend string) *Proxy {
 				return
 			}
 		case Silent:
-			<-r.Context().Done()
+			select {
+			case <-r.Context().Done():
+			case <-p.closed: // whose client leaves is not noticed while its body is unread
+			}
 			return
 		case Lie:
 			if writes && r.ContentLength > 64<<10 && p.lies.Add(-1) >= 0 {
@@ -86,7 +88,9 @@ func startProxy(t testing.TB, backend string) *Proxy {
 		_ = p.server.Serve(ln)
 	}()
 	t.Cleanup(func() {
+		close(p.closed)
 		_ = p.server.Close()
+		p.wg.Wait()
 		forward.Transport.(*http.Transport).CloseIdleConnections()
 		<-done
 	})
@@ -104,16 +108,6 @@ func (p *Proxy) Pace(bytesPerSecond int64) { p.pace.Store(bytesPerSecond) }
 
 // Up is how many bytes of uploads passed.
 func (p *Proxy) Up() int64 { return p.up.Load() }
-
-// Writes lists the paths that were written to, with how often.
-func (p *Proxy) Writes() map[string]int64 {
-	out := map[string]int64{}
-	p.puts.Range(func(k, v any) bool {
-		out[k.(string)] = v.(*atomic.Int64).Load()
-		return true
-	})
-	return out
-}
 
 type paced struct {
 	io.ReadCloser
