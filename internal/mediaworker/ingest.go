@@ -20,8 +20,11 @@ const (
 	// maxWaiting frames of an input may wait for its decoder: two seconds of video,
 	// five of sound.
 	maxWaitingVideo, maxWaitingAudio = 60, 250
-	// maxConceal is the longest hole in sound that a decoder shall fill.
+	// maxConceal is the longest hole in sound that a decoder shall fill, minConceal
+	// the shortest, a frame of Opus (RFC 6716 §2.1.4): told of less, opusdec loses a
+	// packet's time, and all sound were that much early from then on.
 	maxConceal = 200 * time.Millisecond
+	minConceal = 2500 * time.Microsecond
 	// renewEvery bounds how often a broken decoder is made anew.
 	renewEvery = time.Second
 )
@@ -286,7 +289,7 @@ func (f *feed) sound(fr frame, t time.Duration) {
 	}
 	hole := fr.lost
 	if f.opus && f.last >= 0 {
-		if d := t - f.last; hole && d > 0 && d <= maxConceal {
+		if d := t - f.last; hole && d >= minConceal && d <= maxConceal {
 			f.src.Gap(f.last, d)
 			hole = false
 		}

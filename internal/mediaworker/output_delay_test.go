@@ -65,36 +65,46 @@ func TestSoundKeepsItsTime(t *testing.T) {
 }
 
 // TestOpusAfterAHole: sound is at its time also when more was lost than can be
-// concealed.
+// concealed, or next to nothing.
 func TestOpusAfterAHole(t *testing.T) {
-	const step, tone, lost = 20 * time.Millisecond, 60, 15 // packets
-	units := make([]unit, 0, 2*tone)
-	for i, p := range oggPackets(ffmpeg(t, nil, "-f", "lavfi", "-i", "aevalsrc='if(gte(n,57600),0.5*sin(2*PI*1000*n/48000),0)':s=48000", "-t", "2.4", "-ac", "2",
-		"-c:a", "libopus", "-b:a", "64k", "-frame_duration", "20", "-page_duration", "20000", "-f", "ogg", "-")) {
-		if i >= 2 {
-			units = append(units, unit{p, time.Duration(i-2) * step, true})
-		}
-	}
-	r := startJob(t, "decode", nil)
-	r.must(wire.MethodInput, wire.StreamParams{Stream: 1, Name: "in", Media: mediaOf(codec.Opus)})
-	r.must(wire.MethodOutput, wire.OutputParams{Stream: 100, Port: "out", Media: mediaOf(codec.PCMU)})
-	start := r.play(1, units[:20], nil)
-	r.playFrom(start, 1, units[20+lost:], wire.Gap, nil)
-	want := start + tone*step + 312*time.Second/48000 // the lookahead of the encoder
-	for {
-		f := r.collect(100, 1)[0]
-		for i, x := range f.data {
-			if x&0x70 > 0x20 { // silence and what is near it: exponent 7 to 6, inverted
-				continue
+	const step, tone, before = 20 * time.Millisecond, 110, 20 // packets
+	packets := oggPackets(ffmpeg(t, nil, "-f", "lavfi", "-i", "aevalsrc='if(gte(n,105600),0.5*sin(2*PI*1000*n/48000),0)':s=48000", "-t", "3", "-ac", "2",
+		"-c:a", "libopus", "-b:a", "64k", "-frame_duration", "20", "-page_duration", "20000", "-f", "ogg", "-"))[2:]
+	for name, c := range map[string]struct {
+		lost int
+		late time.Duration // what follows, from then on
+	}{"long": {lost: 15}, "concealed": {lost: 2}, "tiny": {late: time.Millisecond}, "none": {}} {
+		t.Run(name, func(t *testing.T) {
+			units := make([]unit, len(packets))
+			for i, p := range packets {
+				units[i] = unit{p, time.Duration(i) * step, true}
 			}
-			at := f.pts + time.Duration(i)*time.Second/8000
-			if d := at - want; d.Abs() > 5*time.Millisecond {
-				t.Errorf("the tone is heard %v after its time", d)
+			for i := before + c.lost; i < len(units); i++ {
+				units[i].at += c.late
 			}
-			return
-		}
-		if f.pts > want+300*time.Millisecond {
-			t.Fatal("no tone is heard")
-		}
+			r := startJob(t, wire.KindDirector, wire.DirectorParams{})
+			r.must(wire.MethodCall, wire.CallParams{Method: wire.MethodView, Params: encode(wire.View{Name: "v", Sound: true, All: true})})
+			r.must(wire.MethodInput, wire.StreamParams{Stream: 1, Name: "audio/1", Media: mediaOf(codec.Opus)})
+			r.must(wire.MethodOutput, wire.OutputParams{Stream: 100, Port: wire.AudioPort("v"), Media: mediaOf(codec.PCMU)})
+			start := r.play(1, units[:before], nil)
+			r.playFrom(start, 1, units[before+c.lost:], wire.Gap, nil)
+			want := start + tone*step + c.late + 312*time.Second/48000 // the lookahead of the encoder
+			for {
+				f := r.collect(100, 1)[0]
+				for i, x := range f.data {
+					if x&0x70 > 0x20 { // near silence: the exponent is inverted
+						continue
+					}
+					at := f.pts + time.Duration(i)*time.Second/8000
+					if d := at - want; d.Abs() > 5*time.Millisecond {
+						t.Errorf("the tone is heard %v after its time", d)
+					}
+					return
+				}
+				if f.pts > want+300*time.Millisecond {
+					t.Fatal("no tone is heard")
+				}
+			}
+		})
 	}
 }
