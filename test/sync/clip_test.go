@@ -2,19 +2,14 @@ package sync
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"os/exec"
-	"slices"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/pion/webrtc/v4/pkg/media/ivfreader"
-	"github.com/pion/webrtc/v4/pkg/media/oggreader"
-
 	"github.com/govidu/govidu/internal/codec"
+	"github.com/govidu/govidu/test/actor"
 )
 
 const (
@@ -70,52 +65,19 @@ func clipOf(t testing.TB, name codec.Name) *clip {
 	if name == codec.H264 {
 		out, _ := ffmpeg(t, append(in, "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "baseline", "-b:v", "700k",
 			"-x264-params", "scenecut=0:slices=1", "-bsf:v", "h264_metadata=aud=insert", "-f", "h264", "-")...)
-		var unit []byte
-		for nal := range codec.NALUnits(out) {
-			if nal[0]&0x1f == 9 { // access unit delimiter
-				if unit != nil {
-					c.video = append(c.video, unit)
-				}
-				unit = nil
-				continue
-			}
-			unit = append(append(unit, 0, 0, 0, 1), nal...)
-		}
-		c.video = append(c.video, unit)
+		c.video = actor.H264(out)
 	} else {
 		out, _ := ffmpeg(t, append(in, "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "700k", "-error-resilient", "1",
 			"-auto-alt-ref", "0", "-lag-in-frames", "0", "-f", "ivf", "-")...)
-		ivf, _, err := ivfreader.NewWith(bytes.NewReader(out))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for {
-			frame, _, err := ivf.ParseNextFrame()
-			if errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				t.Fatal(err)
-			}
-			c.video = append(c.video, slices.Clone(frame))
-		}
+		var err error
+		c.video, err = actor.VP8(out)
+		must(t, err)
 	}
 	out, _ := ffmpeg(t, "-f", "lavfi", "-i", "aevalsrc='if(between(mod(n,48000),23040,27839),0.5*sin(2*PI*1000*n/48000),0)':s=48000", "-t", "10",
 		"-ac", "2", "-c:a", "libopus", "-b:a", "64k", "-frame_duration", "20", "-page_duration", "20000", "-f", "ogg", "-")
-	ogg, _, err := oggreader.NewWith(bytes.NewReader(out))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		page, _, err := ogg.ParseNextPage()
-		if errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.HasPrefix(page, []byte("OpusTags")) {
-			c.audio = append(c.audio, slices.Clone(page))
-		}
-	}
+	var err error
+	c.audio, err = actor.Opus(out)
+	must(t, err)
 	if len(c.video) != 250 || len(c.audio) < 500 {
 		t.Fatalf("%d pictures and %d packets of sound, want 250 and 500", len(c.video), len(c.audio))
 	}

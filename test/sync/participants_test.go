@@ -216,10 +216,10 @@ func (s *server) unzip(folder string) map[string]take {
 // sound, see and hear the same, in an individual recording of the server and in
 // what ovctl makes of it; a third is alone in a composed one meanwhile.
 func TestParticipants(t *testing.T) {
-	losses := []float64{0, 0.02}
-	length := 36 * time.Second
+	beside(t)
+	losses, length := []float64{0, 0.02}, 36*time.Second
 	if !strict {
-		losses, length = losses[1:], 6*time.Second
+		losses, length = losses[1:], 5*time.Second
 	}
 	var all []outcome
 	for i, loss := range losses {
