@@ -2,13 +2,10 @@ package faults
 
 import (
 	"bytes"
-	"errors"
-	"io"
 	"os/exec"
 	"testing"
 
-	"github.com/pion/webrtc/v4/pkg/media/ivfreader"
-	"github.com/pion/webrtc/v4/pkg/media/oggreader"
+	"github.com/govidu/govidu/test/actor"
 )
 
 // film is some seconds of coded pictures and sound that decoders take.
@@ -33,35 +30,16 @@ func ffmpeg(t testing.TB, args ...string) []byte {
 func newFilm(t testing.TB) *film {
 	t.Helper()
 	f := &film{}
-	ivf, _, err := ivfreader.NewWith(bytes.NewReader(ffmpeg(t, "-f", "lavfi", "-i", "testsrc2=s=320x240:r=30", "-t", "3",
-		"-pix_fmt", "yuv420p", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "300k", "-g", "15", "-auto-alt-ref", "0", "-f", "ivf", "-")))
+	var err error
+	f.video, err = actor.VP8(ffmpeg(t, "-f", "lavfi", "-i", "testsrc2=s=320x240:r=30", "-t", "3",
+		"-pix_fmt", "yuv420p", "-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "300k", "-g", "15", "-auto-alt-ref", "0", "-f", "ivf", "-"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for {
-		frame, _, err := ivf.ParseNextFrame()
-		if errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		f.video = append(f.video, frame)
-	}
-	ogg, _, err := oggreader.NewWith(bytes.NewReader(ffmpeg(t, "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", "3",
-		"-ac", "2", "-c:a", "libopus", "-b:a", "48k", "-frame_duration", "20", "-page_duration", "20000", "-f", "ogg", "-")))
+	f.audio, err = actor.Opus(ffmpeg(t, "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000", "-t", "3",
+		"-ac", "2", "-c:a", "libopus", "-b:a", "48k", "-frame_duration", "20", "-page_duration", "20000", "-f", "ogg", "-"))
 	if err != nil {
 		t.Fatal(err)
-	}
-	for {
-		page, _, err := ogg.ParseNextPage()
-		if errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		if !bytes.HasPrefix(page, []byte("OpusTags")) {
-			f.audio = append(f.audio, page)
-		}
 	}
 	if len(f.video) < 80 || len(f.audio) < 140 {
 		t.Fatalf("%d pictures and %d packets of sound", len(f.video), len(f.audio))
