@@ -20,8 +20,13 @@ const (
 	// directorSettle is how long what happens to ports is gathered before views
 	// hear of it. Layouts do not wait.
 	directorSettle = 15 * time.Millisecond
-	// baseCores is the estimate of a Director without views.
-	baseCores = 0.15
+	// baseCores is the estimate of a Director without views and sources;
+	// decodeCores that of a pixel to be decoded. Sizes are not known at the
+	// beginning: usualPixels are of 640x360.
+	baseCores   = 0.1
+	decodeCores = 5e-9
+	usualRate   = 30
+	usualPixels = 640 * 360
 	// maxLatency in ms: what is behind further is no live picture.
 	maxLatency = 5000
 	// maxSourceText and maxSourceName bound texts of a source, in bytes and runes.
@@ -49,8 +54,9 @@ type Director struct {
 	shutOff bool    // no new views; guarded by telling
 	album   album   // guarded by telling
 
-	mu    sync.Mutex // leaf
-	seats map[*HubPort]*seat
+	mu     sync.Mutex // leaf
+	seats  map[*HubPort]*seat
+	podium podium
 }
 
 // seat is a port of a Director. Guarded by Director.mu.
@@ -193,6 +199,13 @@ func (d *Director) Close() error {
 
 // heard takes the worker's events.
 func (d *Director) heard(name string, raw json.RawMessage) {
+	if name == wire.EventLevels {
+		var l wire.LevelsData
+		if json.Unmarshal(raw, &l) == nil {
+			d.listen(l.Levels)
+		}
+		return
+	}
 	var in wire.InputData
 	if name != wire.EventInput || json.Unmarshal(raw, &in) != nil {
 		return
@@ -262,6 +275,7 @@ func (d *Director) guests() []guest {
 			Source: layout.Source{
 				ID: s.about.StreamID, ConnectionID: s.about.ConnectionID, TypeOfVideo: s.about.TypeOfVideo, Name: s.about.Name,
 				Width: s.width, Height: s.height, Big: s.about.Big,
+				Speaking: s.about.StreamID == d.podium.speaker,
 			},
 			video: s.video.name, shown: s.video.fed() && s.flowing && s.about.VideoActive, audible: s.audio.fed(),
 		}
@@ -278,9 +292,21 @@ func (d *Director) guests() []guest {
 	return list
 }
 
-// cores is what all views are expected to take.
+// cores is what the sources that are connected and all views are expected to take.
 func (d *Director) cores(views []*View) float64 {
 	sum := baseCores
+	d.mu.Lock()
+	for _, s := range d.seats {
+		if !s.video.fed() {
+			continue
+		}
+		pixels := s.width * s.height
+		if pixels == 0 {
+			pixels = usualPixels
+		}
+		sum += decodeCores * usualRate * float64(pixels)
+	}
+	d.mu.Unlock()
 	for _, v := range views {
 		sum += v.cores()
 	}

@@ -87,7 +87,9 @@ func (v *View) compose(guests []guest, a *album) (wire.View, []ViewTile, map[str
 		g := &guests[i]
 		byID[g.ID] = g
 		sources[i] = g.Source
-		sources[i].Speaking = speaker != "" && g.ID == speaker
+		if speaker != "" {
+			sources[i].Speaking = g.ID == speaker
+		}
 	}
 	placed := spec.Arrange(v.width, v.height, sources)
 	for i, t := range placed {

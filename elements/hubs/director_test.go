@@ -239,6 +239,34 @@ func TestDirectorLayout(t *testing.T) {
 	}
 }
 
+// TestDirectorSpeaker: who is heard is shown large, unless somebody says who
+// speaks, or the speaker is muted.
+func TestDirectorSpeaker(t *testing.T) {
+	r := newRoom(t, 2)
+	v := r.Create("View", view(r.hub, map[string]any{"layout": map[string]any{"layout": "SPEAKER", "names": false}}))
+	r.film()
+	const first, second = "video/1@0,0,1280x576 video/2@512,576,256x144", "video/2@0,0,1280x576 video/1@512,576,256x144"
+	r.shows("v1", first)
+	speak := func(one, two int) {
+		for range 12 {
+			r.w.Event(wire.EventLevels, wire.LevelsData{Levels: map[string]int{"audio/1": one, "audio/2": two, "audio/9": 0}})
+		}
+	}
+	speak(wire.Silence, 20)
+	r.shows("v1", second)
+	speak(20, wire.Silence)
+	r.shows("v1", first)
+	r.Call(v, "setSpeaker", map[string]any{"streamId": "s2"})
+	r.shows("v1", second)
+	r.Call(v, "setSpeaker", map[string]any{"streamId": ""})
+	r.shows("v1", first)
+	r.describe(0, map[string]any{"audioActive": false})
+	speak(10, 30)
+	r.shows("v1", second)
+	r.describe(0, map[string]any{"big": true})
+	r.shows("v1", first)
+}
+
 // TestDirectorTwoViews: one decoding, several pictures; each has its encoders.
 func TestDirectorTwoViews(t *testing.T) {
 	r := newRoom(t, 2)

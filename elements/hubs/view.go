@@ -224,7 +224,8 @@ type speakerParams struct {
 	StreamID string `json:"streamId"`
 }
 
-// SetSpeaker tells who speaks, for layout SPEAKER; "" is nobody.
+// SetSpeaker tells who speaks, for layout SPEAKER; "" leaves it to the director,
+// which listens.
 func (v *View) SetSpeaker(_ context.Context, p speakerParams) (elements.None, error) {
 	v.mu.Lock()
 	v.speaker = p.StreamID

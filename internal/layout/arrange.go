@@ -67,7 +67,7 @@ func (s *Spec) arrange(layout string, b box, sources []Source) []Tile {
 		return s.present(b, sources, s.focus(sources), layout == VerticalPresentation)
 	case Speaker:
 		large := s.focus(sources)[:1]
-		if i := slices.IndexFunc(sources, func(x Source) bool { return x.Speaking }); i >= 0 {
+		if i := slices.IndexFunc(sources, func(x Source) bool { return x.Speaking }); i >= 0 && s.Focus == "" && len(bigOnes(sources)) == 0 {
 			large = []int{i}
 		}
 		return s.present(b, sources, large, false)

@@ -35,6 +35,8 @@ func TestArrange(t *testing.T) {
 	screen[1].TypeOfVideo = "SCREEN"
 	big[2].Big = true
 	speaks[1].Speaking = true
+	bigSpeaks := people(3)
+	bigSpeaks[1].Speaking, bigSpeaks[2].Big = true, true
 	for _, c := range []struct {
 		name    string
 		spec    Spec
@@ -57,6 +59,8 @@ func TestArrange(t *testing.T) {
 		{"focus is gone", Spec{Layout: HorizontalPresentation, Focus: "x"}, 1280, 720, people(2), "s1:0,0,1280x576 s2:512,576,256x144"},
 		{"a screen", Spec{Layout: PictureInPicture}, 1280, 720, screen, "s2:0,0,1280x720 s1:732,558,256x144/1 s3:1006,558,256x144/1"},
 		{"speaker", Spec{Layout: Speaker}, 1280, 720, speaks, "s2:0,0,1280x576 s1:384,576,256x144 s3:640,576,256x144"},
+		{"speaker, but another is big", Spec{Layout: Speaker}, 1280, 720, bigSpeaks, "s3:0,0,1280x576 s1:384,576,256x144 s2:640,576,256x144"},
+		{"speaker, but another has the focus", Spec{Layout: Speaker, Focus: "s1"}, 1280, 720, speaks, "s1:0,0,1280x576 s2:384,576,256x144 s3:640,576,256x144"},
 		{"portrait", Spec{Layout: Portrait}, 720, 1280, people(3), "s1:0,0,720x426 s2:0,426,720x426 s3:0,852,720x428"},
 		{"custom", Spec{Layout: Custom, Tiles: []TileSpec{
 			{Match: Match{StreamID: "s3"}, Width: 0.5, Height: 1, Z: 2}, {Match: Match{Name: "nobody"}, Width: 1, Height: 1}, {X: 0.5, Width: 0.5, Height: 1},

@@ -26,6 +26,9 @@ const (
 	// whose clock is wrong, as what is always late is.
 	directorEarly = 1500 * time.Millisecond
 	maxViews      = 32
+	// levelsEvery is the shortest time between two reports of levels: looks come
+	// with first pictures too.
+	levelsEvery = 150 * time.Millisecond
 	// directorHead is how far before the start time begins: units that were
 	// captured before it, and come late, are shown at their time.
 	directorHead = 10 * time.Second
@@ -48,6 +51,9 @@ type director struct {
 	// moved says by how much sources are moved in time, by pairOf: pictures and
 	// sound of one source together, or its lips would not fit.
 	moved map[string]time.Duration
+
+	levelsAt time.Time // when levels were told last
+	loud     bool      // there were any
 }
 
 // reel is a video input.
@@ -203,6 +209,7 @@ func (d *director) look() {
 			d.punctual(name, r, c.Lateness)
 		}
 	}
+	d.tellLevels()
 	for name, by := range d.sound.astray() {
 		pair := pairOf(name)
 		d.move(pair, d.moved[pair]+by, name)
@@ -222,6 +229,19 @@ func (d *director) flows(name string, r *reel, c gst.Counts) bool {
 		time.AfterFunc(r.due-at, func() { d.w.post(d.look) })
 	}
 	return at >= r.due
+}
+
+// tellLevels says how loud everybody is, and once that nobody is any more.
+func (d *director) tellLevels() {
+	if time.Since(d.levelsAt) < levelsEvery {
+		return
+	}
+	levels := d.sound.levels()
+	if levels != nil || d.loud {
+		d.levelsAt = time.Now()
+		d.w.event(wire.EventLevels, wire.LevelsData{Levels: levels})
+	}
+	d.loud = levels != nil
 }
 
 // punctual moves a source that has been late, or much too early, for lateTicks

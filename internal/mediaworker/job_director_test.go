@@ -350,6 +350,40 @@ func TestDirectorSound(t *testing.T) {
 	s.hears(100, "all are mute", nil, nil)
 }
 
+// TestDirectorLevels: how loud each input is comes without anybody who listens, and
+// its end is told.
+func TestDirectorLevels(t *testing.T) {
+	s := startDirector(t, 100)
+	s.source(1, "audio/1", mediaOf(codec.Opus), hum(t, 1000), time.Second, 0)
+	s.source(2, "audio/2", mediaOf(codec.Opus), hum(t, 0), time.Second, 0)
+	levels := func(what string, ok func(map[string]int) bool) {
+		t.Helper()
+		for last := (map[string]int)(nil); ; {
+			var j wire.JobData
+			s.event(wire.EventJob, &j)
+			var d wire.LevelsData
+			if j.Name != wire.EventLevels || json.Unmarshal(j.Data, &d) != nil {
+				continue
+			}
+			if ok(d.Levels) {
+				t.Logf("%s: %v", what, d.Levels)
+				return
+			}
+			if last = d.Levels; len(last) > 2 {
+				t.Fatalf("%s: levels %v", what, last)
+			}
+		}
+	}
+	levels("a tone and silence", func(l map[string]int) bool {
+		return l["audio/1"] > 0 && l["audio/1"] < 40 && l["audio/2"] > 70
+	})
+	for id := range uint16(2) {
+		close(s.stops[id+1])
+		<-s.ended[id+1]
+	}
+	levels("nothing", func(l map[string]int) bool { return len(l) == 0 })
+}
+
 // TestDirectorLatePair: picture and sound of a source that is always too late are
 // seen and heard, moved together.
 func TestDirectorLatePair(t *testing.T) {

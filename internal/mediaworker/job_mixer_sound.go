@@ -62,6 +62,7 @@ type mixdown struct {
 type mixInput struct {
 	*voice
 	sink *gst.Element
+	loud loudness // under mixdown.mu
 }
 
 func (v *mixInput) fetch() {
@@ -123,7 +124,7 @@ func (s *mixdown) addInput(in *input) error {
 	name := in.params.Name
 	s.sinks[name] = sink
 	s.mu.Lock()
-	s.voices[name] = &mixInput{v, sink.Find("samples")}
+	s.voices[name] = &mixInput{voice: v, sink: sink.Find("samples")}
 	s.mu.Unlock()
 	s.rouse()
 	if err := in.out.Link(sink.Pad("sink")); err != nil {
@@ -299,7 +300,11 @@ func (s *mixdown) mix(block int64) {
 	}
 	for name, v := range s.voices {
 		v.fetch()
-		if had := v.take(block, v.block); had && busy {
+		had := v.take(block, v.block)
+		if had && s.paired {
+			v.loud.add(v.block)
+		}
+		if had && busy {
 			heard = append(heard, mixVoice{name, v.block})
 		}
 	}
@@ -324,6 +329,23 @@ func (s *mixdown) mix(block int64) {
 		}
 		_ = j.src.Push(gst.Frame{Data: s.data, PTS: frameTime(block), Duration: mixBlock, Key: true}, soundQueue)
 	}
+}
+
+// levels gives how loud inputs were since the last call; nil when none brought
+// anything.
+func (s *mixdown) levels() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var out map[string]int
+	for name, v := range s.voices {
+		if level, ok := v.loud.take(); ok {
+			if out == nil {
+				out = map[string]int{}
+			}
+			out[name] = level
+		}
+	}
+	return out
 }
 
 // look notes which ports are listened to. Owner.

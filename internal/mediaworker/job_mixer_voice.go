@@ -4,6 +4,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"github.com/govidu/govidu/internal/workers/wire"
 )
 
 // The mix is 16 bit stereo at 48 kHz, in blocks of 20 ms as Opus has them.
@@ -161,6 +163,34 @@ func (v *voice) clear(from, to int64) {
 		clear(v.ring[i*mixChannels : (i+n)*mixChannels])
 		from += n
 	}
+}
+
+// loudness measures samples, one in loudnessStep of them.
+type loudness struct{ sum, n int64 }
+
+const loudnessStep = 8
+
+func (l *loudness) add(samples []int16) {
+	for i := 0; i < len(samples); i += loudnessStep {
+		x := int64(samples[i])
+		l.sum += x * x
+		l.n++
+	}
+}
+
+// take gives the level since the last take (wire.LevelsData) and begins anew; false
+// when there were no samples.
+func (l *loudness) take() (level int, ok bool) {
+	sum, n := l.sum, l.n
+	l.sum, l.n = 0, 0
+	if n == 0 {
+		return 0, false
+	}
+	if sum == 0 {
+		return wire.Silence, true
+	}
+	power := float64(sum) / float64(n) / (math.MaxInt16 * math.MaxInt16)
+	return min(max(int(math.Round(-10*math.Log10(power))), 0), wire.Silence), true
 }
 
 // saturate writes a sum, less another when that is not nil, as 16 bit samples,

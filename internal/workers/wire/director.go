@@ -17,6 +17,8 @@ const (
 	MethodNoPicture = "nopicture"
 	// EventInput has InputData.
 	EventInput = "input"
+	// EventLevels has LevelsData, a few times a second while anything is heard.
+	EventLevels = "levels"
 	// StallAfterMs is how long a video input may bring no picture before it stalls.
 	StallAfterMs = 2000
 	// MaxFramerate is the highest rate of a view, in pictures per second.
@@ -94,6 +96,15 @@ type InputData struct {
 	Width   int    `json:"width,omitempty"`
 	Height  int    `json:"height,omitempty"`
 }
+
+// LevelsData tells how loud audio inputs were since the last event, in decibels
+// below the loudest there is: 0 to Silence. Inputs that brought nothing are absent.
+type LevelsData struct {
+	Levels map[string]int `json:"levels"`
+}
+
+// Silence is the level of what cannot be heard, as in RFC 6464.
+const Silence = 127
 
 // StillParams ask for a picture at AtMs of the file, or, when it is negative, in
 // the middle, Width pixels wide (0: as it is) in its own proportions.

@@ -1,0 +1,66 @@
+package hubs
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/govidu/govidu/internal/workers/wire"
+)
+
+// TestPodium: who is heard is told after some reports in a row, a pause between
+// words changes nothing, and neither does a little more noise of another.
+func TestPodium(t *testing.T) {
+	const quiet = wire.Silence
+	type row struct {
+		times   int
+		a, b    int // levels; 0 is no sound at all
+		speaker string
+	}
+	for name, rows := range map[string][]row{
+		"nobody":                  {{10, quiet, quiet, ""}, {10, 60, 70, ""}},
+		"one":                     {{2, 20, quiet, ""}, {1, 20, quiet, "a"}, {20, quiet, quiet, "a"}},
+		"a click":                 {{1, 5, quiet, ""}, {10, quiet, quiet, ""}},
+		"changing over":           {{12, quiet, 20, "b"}, {2, 20, quiet, "b"}, {6, 20, quiet, "a"}},
+		"a pause between words":   {{12, 20, quiet, "a"}, {1, quiet, 55, "a"}, {3, 20, 55, "a"}},
+		"two at once":             {{12, 20, quiet, "a"}, {20, 20, 18, "a"}, {6, 40, 18, "b"}},
+		"a short word of another": {{12, 20, quiet, "a"}, {2, 20, 10, "a"}, {5, 20, quiet, "a"}},
+		"the speaker leaves":      {{12, 20, quiet, "a"}, {8, 0, 30, "b"}},
+		"a new one stays a while": {{3, 20, quiet, "a"}, {4, quiet, 20, "a"}, {5, quiet, 20, "b"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var p podium
+			for i, r := range rows {
+				for range r.times {
+					report := map[string]int{}
+					if r.a > 0 {
+						report["a"] = r.a
+					}
+					if r.b > 0 {
+						report["b"] = r.b
+					}
+					before := p.speaker
+					if changed := p.hear(report); changed != (before != p.speaker) {
+						t.Fatalf("row %d: told change %v, from %q to %q", i, changed, before, p.speaker)
+					}
+				}
+				if p.speaker != r.speaker {
+					t.Fatalf("after row %d %q speaks, want %q; levels %v", i, p.speaker, r.speaker, p.levels)
+				}
+			}
+		})
+	}
+}
+
+// Levels of those who come and go leave nothing behind.
+func TestPodiumForgets(t *testing.T) {
+	var p podium
+	for i := range 1000 {
+		p.hear(map[string]int{strings.Repeat("x", i%50+1): 20})
+	}
+	for range 20 {
+		p.hear(map[string]int{})
+	}
+	if len(p.levels) != 0 {
+		t.Errorf("levels left: %v", p.levels)
+	}
+}
