@@ -35,8 +35,8 @@ test-gst: worker have-ffmpeg-nginx ## Tests of what needs GStreamer
 	CGO_ENABLED=1 go test -tags gst -count=1 -p 1 -timeout 15m $(GST)
 test-e2e: web build worker have-node-chromium-ffmpeg-nginx ## End-to-end tests: the binaries, real Chromium, the old clients
 	$(E2E) -timeout 20m ./test/...
-test-faults: web build worker have-node-chromium-ffmpeg-nginx ## Long fault tests: kill -9, crashing workers, leaks, strict times (run alone)
-	GOVIDU_RUNS=$(or $(RUNS),10) GOVIDU_KILLS=20 GOVIDU_CRASHES=50 GOVIDU_CYCLES=1000 GOVIDU_STRICT_TIMES=1 $(E2E) -v -timeout 90m ./test/e2e/... ./test/faults/... ./test/sync/...
+test-faults: web build worker have-node-chromium-ffmpeg-nginx ## Long tests: kill -9, crashing workers, leaks, every layout, strict times (run alone)
+	GOVIDU_RUNS=$(or $(RUNS),10) GOVIDU_KILLS=20 GOVIDU_CRASHES=50 GOVIDU_CYCLES=1000 GOVIDU_COMPOSED=1 GOVIDU_STRICT_TIMES=1 $(E2E) -v -timeout 90m ./test/e2e/... ./test/faults/... ./test/sync/...
 test-storage: web build worker have-gcc-node-chromium-ffmpeg-nginx-buckets ## Recordings in buckets of S3, Google Cloud and Azure, all on this machine
 	GOVIDU_BUCKETS=1 $(E2E) -tags gcs,azure -v -timeout 15m -run Storage ./test/storage ./test/e2e
 test-examples: build worker have-node-chromium ## Every example: its server, its page in Chromium

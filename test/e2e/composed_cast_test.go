@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"image"
 	"testing"
 	"time"
 
@@ -33,11 +34,13 @@ type cast struct {
 	session string
 	begin   time.Time
 	players []*player
+	pages   bool                     // of Chromium, instead: players name only what they publish
+	strips  map[string][]image.Image // what was recorded, by layout
 }
 
 func newCast(t testing.TB, s *server, session string) *cast {
 	t.Helper()
-	return &cast{t: t, s: s, session: session, begin: time.Now()}
+	return &cast{t: t, s: s, session: session, begin: time.Now(), strips: map[string][]image.Image{}}
 }
 
 // in is the cast for a part of a test, which fails alone.

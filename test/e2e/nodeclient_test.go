@@ -81,8 +81,10 @@ type (
 		Duration              float64
 		URL                   *string
 		Properties            struct {
-			Name, OutputMode   string
-			HasAudio, HasVideo bool
+			Name, OutputMode            string
+			RecordingLayout, Resolution string
+			FrameRate                   float64
+			HasAudio, HasVideo          bool
 		}
 	}
 )
@@ -214,7 +216,26 @@ func TestNodeClient(t *testing.T) {
 	if got.Status != "ready" || got.Size == 0 || got.Duration < 0.5 || got.URL == nil || !strings.HasSuffix(*got.URL, "/openvidu/recordings/office/minutes.zip") {
 		t.Errorf("a finished recording: %+v", got)
 	}
+	n.ok("deleteRecording", map[string]any{"recording": rec.ID}, nil)
 	var list []nodeRecording
+	quick := map[string]any{"name": "film", "outputMode": "COMPOSED_QUICK_START", "recordingLayout": "HORIZONTAL_PRESENTATION", "resolution": "640x360", "frameRate": 20}
+	n.ok("startRecording", map[string]any{"session": "office", "properties": quick}, &rec)
+	if q := rec.Properties; rec.ID != "office" || rec.Status != "started" || q.OutputMode != "COMPOSED_QUICK_START" || q.RecordingLayout != "HORIZONTAL_PRESENTATION" ||
+		q.Resolution != "640x360" || q.FrameRate != 20 || !q.HasAudio || !q.HasVideo {
+		t.Errorf("a composed recording that starts: %+v", rec)
+	}
+	n.fails("409", "startRecording", map[string]any{"session": "office", "properties": quick})
+	eventually(t, eventDeadline, "both are in the composed picture", func() error {
+		var now layoutState
+		s.rest(200, "GET", "/recordings/"+rec.ID+"/layout", nil, &now)
+		return want(len(now.Tiles) == 2 && !now.Tiles[0].Avatar && !now.Tiles[1].Avatar, "%+v", now.Tiles)
+	})
+	n.ok("stopRecording", map[string]any{"recording": rec.ID}, nil)
+	s.recordingIs(rec.ID, "ready")
+	n.ok("getRecording", map[string]any{"recording": rec.ID}, &got)
+	if got.Size == 0 || got.Duration <= 0 || got.URL == nil || !strings.HasSuffix(*got.URL, "/openvidu/recordings/office/film.mp4") || got.Properties.Resolution != "640x360" {
+		t.Errorf("a finished composed recording: %+v", got)
+	}
 	n.ok("listRecordings", nil, &list)
 	if len(list) != 1 || list[0].ID != rec.ID {
 		t.Errorf("the list of recordings: %+v", list)

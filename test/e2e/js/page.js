@@ -89,9 +89,10 @@
   // publish offers fake devices and resolves when the library says so. While it
   // waits it notes when the first packet of media really left the page.
   async function publish(options = {}) {
-    const { loopback, noise, color, ...properties } = options;
+    const { loopback, noise, color, clock, ...properties } = options;
     if (noise) properties.videoSource = noiseTrack();
     if (color) properties.videoSource = colorTrack(color);
+    if (clock) properties.videoSource = clockTrack(clock);
     publisher = await ov.initPublisherAsync(undefined, {
       publishAudio: true,
       publishVideo: true,
@@ -174,6 +175,32 @@
       context.fillRect(n++ % 300, 210, 16, 16);
     }, 50);
     return canvas.captureStream(20).getVideoTracks()[0];
+  }
+
+  // clockTrack shows how many 25ths of a second have passed since begin, as the Go
+  // package test/actor reads it: bits of black and white, each over its opposite.
+  function clockTrack({ color, begin, period }) {
+    const canvas = document.createElement('canvas');
+    canvas.width = 640;
+    canvas.height = 360;
+    const context = canvas.getContext('2d');
+    const track = canvas.captureStream().getVideoTracks()[0];
+    let last = -1;
+    setInterval(() => {
+      const n = Math.floor((Date.now() - begin) / 40) % period;
+      if (n === last) return;
+      last = n;
+      context.fillStyle = color;
+      context.fillRect(0, 0, 640, 360);
+      for (let i = 0; i < 8; i++) {
+        const bit = (n >> (7 - i)) & 1;
+        context.fillStyle = bit ? '#fff' : '#000';
+        context.fillRect(64 + 64 * i, 32, 64, 64);
+        context.fillStyle = bit ? '#000' : '#fff';
+        context.fillRect(64 + 64 * i, 96, 64, 64);
+      }
+    }, 5);
+    return track;
   }
 
   // noteFirstPacket brackets the moment at which media began to leave: it had
