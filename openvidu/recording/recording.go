@@ -59,6 +59,8 @@ var (
 	// ErrReadOnly: the recording was made by another server and is only shown.
 	ErrReadOnly = errors.New("recording was made by another server and is read-only")
 	ErrClosed   = errors.New("recording service is closed")
+	// ErrUnavailable: the file is in the bucket, and the bucket does not answer.
+	ErrUnavailable = errors.New("the storage of the recording cannot be reached")
 )
 
 // StartError is a recording that could not be started; nothing of it goes on.

@@ -169,8 +169,8 @@ func (s *Service) resumeUpload(m *metadata) {
 }
 
 // Open opens a file of a recording for serving, from the bucket when the disk has
-// it no more. The name is checked before any path is made; hidden and unfinished
-// files do not exist for callers.
+// it no more: ErrNotFound, ErrUnavailable. The name is checked before any path is
+// made; hidden and unfinished files do not exist for callers.
 func (s *Service) Open(id, file string) (File, fs.FileInfo, error) {
 	if !visible(id, file) {
 		return nil, nil, ErrNotFound
@@ -183,7 +183,8 @@ func (s *Service) Open(id, file string) (File, fs.FileInfo, error) {
 		if f, info, err := s.opts.Storage.Open(id, file); err == nil {
 			return f, info, nil
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			s.log.Warn("recorded file could not be read from the bucket", obs.AttrRecording, id, obs.AttrErr, err)
+			s.log.Debug("recorded file could not be read from the bucket", obs.AttrRecording, id, obs.AttrErr, err)
+			return nil, nil, fmt.Errorf("open recorded file: %w", ErrUnavailable)
 		}
 	}
 	return nil, nil, fmt.Errorf("open recorded file: %w", ErrNotFound)

@@ -191,7 +191,7 @@ func TestReadyWhenUploaded(t *testing.T) {
 		t.Error("the bucket's copy is not what was on the disk")
 	}
 	f.down = true
-	if _, _, err := h.Open("room", "room.zip"); !errors.Is(err, ErrNotFound) {
+	if _, _, err := h.Open("room", "room.zip"); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("open while the bucket is down: %v", err)
 	}
 	f.refuse = errors.New("disk is full")

@@ -1,10 +1,13 @@
 package rest
 
 import (
+	"errors"
 	"mime"
 	"net/http"
 	"path"
 	"time"
+
+	"github.com/govidu/govidu/openvidu/recording"
 )
 
 // contentTypes of what recordings hold; the rest is sent as bytes.
@@ -37,6 +40,10 @@ func (h *Handler) serveFile(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	f, info, err := h.opts.Recordings.Open(r.PathValue("recordingId"), name)
+	if errors.Is(err, recording.ErrUnavailable) {
+		writeError(w, r, &Error{Status: http.StatusServiceUnavailable, Text: recording.ErrUnavailable.Error(), RetryAfter: recording.RetryAfter})
+		return
+	}
 	if err != nil {
 		writeError(w, r, empty(http.StatusNotFound))
 		return

@@ -35,21 +35,38 @@ type Object struct {
 	from  int64
 }
 
+// A reader waits openTimeout for the first answer; after a bucket did not answer,
+// none waits for it for silence, so that a list of a hundred files of a dead bucket
+// does not take a hundred times as long.
+const (
+	openTimeout = 10 * time.Second
+	silence     = 3 * time.Second
+)
+
 // Open opens a file of a recording in the bucket; errors wrap fs.ErrNotExist when
-// it is not there.
+// it is not there. Their texts hold no secrets.
 func (u *Uploader) Open(id, name string) (*Object, error) {
 	if !plain(id) || !plain(name) {
 		return nil, fs.ErrNotExist
 	}
+	u.mu.Lock()
+	dead := time.Now().Before(u.silentUntil)
+	u.mu.Unlock()
+	if dead {
+		return nil, errors.New("the bucket has just not answered")
+	}
 	ctx, cancel := context.WithCancel(u.ctx)
 	key := u.key(id, name)
-	a, err := u.attributes(ctx, key)
+	a, err := within(ctx, min(openTimeout, u.opts.OpTimeout), func(ctx context.Context) (*blob.Attributes, error) { return u.bucket.Attributes(ctx, key) })
 	if err != nil {
 		cancel()
 		if isNotFound(err) {
-			return nil, fmt.Errorf("%w: %w", fs.ErrNotExist, err)
+			return nil, fs.ErrNotExist
 		}
-		return nil, err
+		u.mu.Lock()
+		u.silentUntil = time.Now().Add(silence)
+		u.mu.Unlock()
+		return nil, errors.New(clean(err))
 	}
 	return &Object{u: u, key: key, info: objectInfo{path.Base(name), a.Size, a.ModTime}, ctx: ctx, cancel: cancel}, nil
 }

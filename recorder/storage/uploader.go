@@ -63,6 +63,8 @@ type Uploader struct {
 	mu     sync.Mutex // leaf
 	jobs   map[string]*job
 	closed bool
+	// silentUntil is until when readers take the bucket for dead.
+	silentUntil time.Time
 }
 
 // New starts an Uploader and goes on with what an earlier process left. An error

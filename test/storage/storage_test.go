@@ -3,8 +3,9 @@ package storage
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/govidu/govidu/internal/secret"
 	"github.com/govidu/govidu/recorder/storage"
 )
 
@@ -117,7 +119,7 @@ func (r *rig) reads(name string, media []byte) {
 			r.t.Errorf("read at %d: %v", at, err)
 		}
 	}
-	if _, err := r.u.Open("room", "nothing.mp4"); !os.IsNotExist(err) && !strings.Contains(fmt.Sprint(err), "not exist") {
+	if _, err := r.u.Open("room", "nothing.mp4"); !errors.Is(err, fs.ErrNotExist) {
 		r.t.Errorf("a file that is not there: %v", err)
 	}
 }
@@ -210,4 +212,54 @@ func TestStorageKeepsLocalCopies(t *testing.T) {
 	if got := sum(r.content("a.mp4")); got != sum(media) {
 		t.Errorf("the bucket has %s", got)
 	}
+}
+
+// Headers of the settings come with the objects, sent at once or in parts.
+func TestStorageHeaders(t *testing.T) {
+	Wanted(t)
+	b := StartS3(t)
+	r := newRig(t, b)
+	l := b.Location()
+	l.Headers = map[string]secret.Secret{"X-Amz-Meta-Site": secret.New("one")}
+	r.start(l)
+	r.write("small.mp4", noise(1<<20))
+	r.write("large.mp4", noise(20<<20))
+	r.finish("small.mp4", "large.mp4")
+	r.awaitTold()
+	bucket, prefix, err := storage.Open(context.Background(), b.Direct())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer bucket.Close()
+	for _, name := range []string{"small.mp4", "large.mp4"} {
+		a, err := bucket.Attributes(context.Background(), prefix+"room/"+name)
+		if err != nil || a.Metadata["site"] != "one" {
+			t.Errorf("%s has metadata %v, %v", name, a, err)
+		}
+	}
+	r.links("large.mp4", noise(20<<20)) // a client need not know of them
+}
+
+// Readers of a dead bucket are told soon, and the next ones at once.
+func TestStorageReadersOfADeadBucket(t *testing.T) {
+	each(t, func(t *testing.T, b *Bucket) {
+		r := newRig(t, b)
+		r.start(b.Location(), func(o *storage.Options) { o.OpTimeout = 2 * time.Second })
+		b.Set(Silent)
+		begun := time.Now()
+		for range 50 {
+			if _, err := r.u.Open("room", "a.mp4"); err == nil || errors.Is(err, fs.ErrNotExist) {
+				t.Fatalf("opened with %v", err)
+			}
+		}
+		if took := time.Since(begun); took > 30*time.Second {
+			t.Errorf("50 readers waited %v", took)
+		}
+		b.Set(None)
+		r.until("the bucket is asked again", func() bool {
+			_, err := r.u.Open("room", "a.mp4")
+			return errors.Is(err, fs.ErrNotExist)
+		})
+		r.noSecrets()
+	})
 }
