@@ -249,8 +249,8 @@ func (s *stage) start() {
 
 // crash kills the server, and says when.
 func (s *stage) crash() time.Time {
+	at := time.Now() // its memory takes a while to go
 	s.server.kill()
-	at := time.Now()
 	for _, p := range s.players {
 		p.leave()
 	}
