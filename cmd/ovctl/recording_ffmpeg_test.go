@@ -195,6 +195,16 @@ func TestVerifyRecording(t *testing.T) {
 	if f := r.Findings[0]; f.Kind != proof.Changed || f.File != "s.webm" || !f.Timed || f.ToMs-f.FromMs > 2000 || f.FromMs > 1700 || f.ToMs < 1300 {
 		t.Errorf("a flipped byte in the middle is found as %v", f)
 	}
+	// In progress: the log has no end yet.
+	going := t.TempDir()
+	for name, text := range map[string]string{".recording.x": `{"id":"x","status":"started","schema":1}`, proof.LogFile: ""} {
+		if err := os.WriteFile(filepath.Join(going, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := ovctl(t, &api{}, "recording", "verify", going, "--key", keyDir); code(err) != cannotTell || !strings.Contains(err.Error(), "not final") {
+		t.Errorf("a recording in progress: %v", err)
+	}
 	// Not ours.
 	foreign := t.TempDir()
 	if err := os.WriteFile(filepath.Join(foreign, ".recording.x"), []byte(`{"id":"x","status":"ready"}`), 0o600); err != nil {

@@ -56,6 +56,9 @@ func (c recordingVerify) Run(e *env) error {
 	if err != nil {
 		return &exitError{cannotTell, err}
 	}
+	if m := metadataIn(at); m.Schema != 0 && m.Status != "ready" && m.Status != "failed" {
+		return &exitError{cannotTell, fmt.Errorf("%s is not final: its status is %s", at, m.Status)}
+	}
 	keys, err := c.keys(e)
 	if err != nil {
 		return &exitError{cannotTell, err}
@@ -102,26 +105,33 @@ func show(e *env, r proof.Report) {
 	}
 }
 
-// withoutProof says why a folder cannot be verified.
-func withoutProof(at string) error {
+// recordingMetadata is what tells whether a recording can be verified.
+type recordingMetadata struct {
+	Schema int    `json:"schema"` // 0: another server's
+	Status string `json:"status"`
+}
+
+// metadataIn reads the metadata of the recording in a folder; zero when there is none.
+func metadataIn(at string) (m recordingMetadata) {
 	found, _ := filepath.Glob(filepath.Join(at, ".recording.*"))
 	for _, name := range found {
-		b, err := os.ReadFile(name)
-		var m struct {
-			Schema int    `json:"schema"`
-			Status string `json:"status"`
-		}
-		switch {
-		case err != nil || json.Unmarshal(b, &m) != nil:
-		case m.Schema == 0:
-			return fmt.Errorf("%s was made by another server, which signs nothing", at)
-		case m.Status == "ready" || m.Status == "failed":
-			return fmt.Errorf("%s has neither log nor manifest (status %s): they were removed, or no media was recorded", at, m.Status)
-		default:
-			return fmt.Errorf("%s is not final: its status is %s", at, m.Status)
+		if b, err := os.ReadFile(name); err == nil && !strings.HasSuffix(name, ".tmp") && json.Unmarshal(b, &m) == nil && m.Status != "" {
+			return m
 		}
 	}
-	return fmt.Errorf("%s holds no recording of Govidu", at)
+	return recordingMetadata{}
+}
+
+// withoutProof says why a folder cannot be verified.
+func withoutProof(at string) error {
+	switch m := metadataIn(at); {
+	case m.Status == "":
+		return fmt.Errorf("%s holds no recording of Govidu", at)
+	case m.Schema == 0:
+		return fmt.Errorf("%s was made by another server, which signs nothing", at)
+	default:
+		return fmt.Errorf("%s has neither log nor manifest (status %s): they were removed, or no media was recorded", at, m.Status)
+	}
 }
 
 func (c recordingVerify) keys(e *env) ([]proof.PublicKey, error) {
