@@ -59,6 +59,9 @@ func (c recordingVerify) Run(e *env) error {
 	if m := metadataIn(at); m.Schema != 0 && m.Status != "ready" && m.Status != "failed" {
 		return &exitError{cannotTell, fmt.Errorf("%s is not final: its status is %s", at, m.Status)}
 	}
+	if err := movedAway(at); err != nil {
+		return &exitError{cannotTell, err}
+	}
 	keys, err := c.keys(e)
 	if err != nil {
 		return &exitError{cannotTell, err}
