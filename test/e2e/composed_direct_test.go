@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"image"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,7 +128,7 @@ func TestComposedDirected(t *testing.T) {
 	lost := 0
 	for i := 1; i < len(numbers); i++ {
 		switch d := numbers[i] - numbers[i-1]; {
-		case d < 0:
+		case d < 0 && strictTimes():
 			t.Errorf("number %d comes after %d", numbers[i], numbers[i-1])
 		case d > 20:
 			cuts = append(cuts, cut{numbers[i-1], numbers[i]})
@@ -135,6 +136,10 @@ func TestComposedDirected(t *testing.T) {
 			lost += d - 1
 			t.Logf("picture %d of %d: %d comes after %d", i, len(numbers), numbers[i], numbers[i-1])
 		}
+	}
+	if len(cuts) > pauses && !strictTimes() {
+		t.Logf("the machine is too busy: the film jumps at %v", cuts)
+		return
 	}
 	if len(cuts) != pauses {
 		t.Fatalf("the film jumps at %v, want %d times", cuts, pauses)
@@ -178,10 +183,10 @@ func TestComposedDirected(t *testing.T) {
 			changed = append(changed, numbers[i])
 		}
 	}
-	if len(changed) != changes {
+	if len(changed) < changes || strictTimes() && len(changed) != changes {
 		t.Fatalf("the layout changes at the numbers %v, want %d times", changed, changes)
 	}
-	for i, n := range changed {
+	for i, n := range changed[:changes] {
 		took := time.Duration(n)*actor.PictureTime + behind - calls[i].before
 		t.Logf("change %d: asked for at %v, the first changed picture was sent at %v and recorded %v after the call", i, calls[i], time.Duration(n)*actor.PictureTime, took)
 		if took > 200*time.Millisecond && strictTimes() {
@@ -191,7 +196,7 @@ func TestComposedDirected(t *testing.T) {
 }
 
 // TestComposedTroubles has a participant come late, mute itself, change its
-// resolution, and lose its network: nobody's place is black or stands still.
+// resolution and its proportions, and lose its network: nobody's place is black or stands still.
 func TestComposedTroubles(t *testing.T) {
 	const width, height = 640, 360
 	spec := layout.Spec{Layout: layout.Custom, Background: &layout.Background{Color: "#203060"}}
@@ -209,7 +214,7 @@ func TestComposedTroubles(t *testing.T) {
 	s.session(map[string]any{"customSessionId": "troubles", "forcedVideoCodec": "NONE"})
 	c := newCast(t, s, "troubles")
 	c.until(3)
-	small := clipOf(t, 2, 320, 180)
+	small, tall := clipOf(t, 2, 320, 180), clipOf(t, 1, 270, 480)
 	clipOf(t, 4, 640, 360)
 	rec := c.start(map[string]any{"resolution": fmt.Sprintf("%dx%d", width, height), "frameRate": 25, "recordingLayout": "CUSTOM", "customLayout": "quarters"})
 	avatar := func(id string, yes bool) {
@@ -238,26 +243,40 @@ func TestComposedTroubles(t *testing.T) {
 	two.Show(small)
 	avatar(three.streamID, true)
 	pass(2*time.Second, "one is muted, two is small, three is gone")
+	quiet := time.Now()
 	two.Show(two.clip)
 	one.property("videoActive", true)
 	one.property("audioActive", true)
 	avatar(one.streamID, false)
 	three.again()
 	avatar(three.streamID, false)
-	pass(3*time.Second, "all are back")
+	one.Show(tall)
+	pass(3*time.Second, "all are back, one is turned")
+	end := time.Now()
 	film, length := c.stop(t, rec.ID)
 	forward(t, times(t, film))
 
-	states := make([][]int, 4)
+	states, turned := make([][]int, 4), 0
 	watch(t, film, width, height, func(_ int, f frame) {
 		for j, p := range places {
-			states[j] = append(states[j], f.state(p))
+			n := f.state(p)
+			if n == isUnknown { // turned
+				middle, high := p.tile.Min.X+p.tile.Dx()/2, p.tile.Dy()
+				p.picture.Min.X, p.picture.Max.X = middle-high*9/32, middle+high*9/32
+				if n = f.state(p); n >= 0 {
+					turned++
+				}
+			}
+			states[j] = append(states[j], n)
 		}
 	})
+	if turned < 25 {
+		t.Errorf("%d pictures show the turned one as it is", turned)
+	}
 	for j, want := range []string{"PAP", "P", "PAP", "EAP"} {
 		list := stretches(states[j])
 		t.Logf("player %d: %v", j+1, list)
-		if got := shape(list); got != want && got != "A"+want && "EA"+got != want {
+		if got := shape(list); !follows(got, want) || strictTimes() && got != want && got != "A"+want {
 			t.Errorf("player %d is seen as %s in %v, want %s", j+1, got, list, want)
 		}
 		for _, s := range list {
@@ -267,6 +286,13 @@ func TestComposedTroubles(t *testing.T) {
 			if most := 60; s.kind == 'S' && s.pictures > most && strictTimes() {
 				t.Errorf("player %d stands still for %d pictures, want %d at most", j+1, s.pictures, most)
 			}
+		}
+	}
+	// Sound is recorded when it is as old as pictures are: a third of a second.
+	middle := length - end.Sub(quiet).Seconds() - 1 + 0.34
+	for i, amplitude := range tones(t, film, middle-0.3, 0.6) {
+		if heard := amplitude > 0.02; i > 0 && heard != (i == 2 || i == 4) {
+			t.Errorf("the tone of %d has amplitude %.3f at %.2f s, when 1 is muted and 3 is gone", i, amplitude, middle)
 		}
 	}
 	for i, amplitude := range tones(t, film, length-2.2, 2) {
@@ -344,6 +370,19 @@ func stretches(states []int) (list []stretch) {
 		i = j
 	}
 	return list
+}
+
+// follows tells whether all of want is in got, in that order: on a busy machine
+// there may be more.
+func follows(got, want string) bool {
+	for _, k := range want {
+		_, rest, ok := strings.Cut(got, string(k))
+		if !ok {
+			return false
+		}
+		got = rest
+	}
+	return true
 }
 
 // shape is the order of what a place showed, without short stills and changes.
