@@ -9,14 +9,10 @@ import (
 	"strings"
 )
 
-// serveLayout serves a file of a custom layout (contract §8.1); of a folder its
-// index.html. Hidden names and what is no regular file are 404, and no link leads
-// out of the layouts folder.
+// serveLayout serves a file of a custom layout (contract §8.1). Hidden names and
+// what is no regular file are 404, and no link leads out of the layouts folder.
 func (h *Handler) serveLayout(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("file")
-	if name == "" || strings.HasSuffix(name, "/") {
-		name += "index.html"
-	}
 	f, info, err := openLayout(h.opts.LayoutsDir, name)
 	if err != nil {
 		writeError(w, r, empty(http.StatusNotFound))

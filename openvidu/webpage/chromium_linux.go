@@ -142,11 +142,31 @@ func (c *chromium) look() (used int64) {
 	return used
 }
 
+// kin adds to the family what has this browser's folder in its environment: it may
+// have lost its parent before anybody looked. The caller holds c.mu.
+func (c *chromium) kin() {
+	entries, _ := os.ReadDir("/proc")
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		env, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)) // not of others' processes
+		if err != nil || !bytes.Contains(env, []byte("HOME="+c.profile+"\x00")) {
+			continue
+		}
+		if p, _, ok := stat(pid); ok {
+			c.family[p] = struct{}{}
+		}
+	}
+}
+
 // reap ends what outlived the browser's group, and waits for what became a child of
 // ours: in a container this process may be everybody's parent.
 func (c *chromium) reap() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.kin()
 	for range 20 {
 		left := false
 		for p := range c.family {

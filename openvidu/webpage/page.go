@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -22,10 +23,8 @@ import (
 const (
 	// streamID names the page to its Director.
 	streamID = "page"
-	// watchEvery is how often a browser is looked at, aliveTime how long it may take
-	// to answer.
+	// watchEvery is how often a browser is looked at.
 	watchEvery = 2 * time.Second
-	aliveTime  = 5 * time.Second
 	// Between a browser's end and the next one's start; it doubles while none of them
 	// brings a picture.
 	firstPause, longestPause = 200 * time.Millisecond, 10 * time.Second
@@ -134,6 +133,7 @@ func (p *page) show(ctx context.Context) (_ *screening, err error) {
 	if err := p.connect(ctx, s); err != nil {
 		return nil, err
 	}
+	s.look()
 	s.resize(ctx, p.spec.Width, p.spec.Height) // the browser says in the window that it is captured
 	if err := p.await(ctx, s); err != nil {
 		return nil, err
@@ -249,25 +249,45 @@ func wanted(p recording.PageSpec) int {
 // steady changes an answer so that Chromium begins with the bitrate and never goes
 // far below it, for there is no network between, and sends sound in stereo.
 func steady(answer string, bps int) string {
-	var out strings.Builder
-	kind, done := "", map[string]bool{}
-	for line := range strings.Lines(answer) {
-		if k, ok := strings.CutPrefix(line, "m="); ok {
-			kind, _, _ = strings.Cut(k, " ")
+	const stereo = "stereo=1;maxaveragebitrate=128000"
+	rate := fmt.Sprintf("x-google-min-bitrate=%d;x-google-start-bitrate=%d;x-google-max-bitrate=%d", bps/2000, bps/1000, bps/1000)
+	lines := slices.Collect(strings.Lines(answer))
+	has := map[string]bool{} // payload types with parameters of their own
+	for _, line := range lines {
+		if rest, ok := strings.CutPrefix(line, "a=fmtp:"); ok {
+			number, _, _ := strings.Cut(rest, " ")
+			has[number] = true
 		}
-		number, opus := "", false
-		if rest, ok := strings.CutPrefix(line, "a=rtpmap:"); ok {
-			n, codec, _ := strings.Cut(rest, " ")
-			number, opus = n, strings.HasPrefix(strings.ToLower(codec), "opus/")
+	}
+	more := map[string]string{}
+	var out strings.Builder
+	kind := ""
+	for _, line := range lines {
+		if m, ok := strings.CutPrefix(line, "m="); ok {
+			kind, _, _ = strings.Cut(m, " ")
+		}
+		number, codec, _ := strings.Cut(strings.TrimPrefix(line, "a=rtpmap:"), " ")
+		if strings.HasPrefix(line, "a=rtpmap:") {
+			codec, _, _ = strings.Cut(strings.ToLower(codec), "/")
+			switch {
+			case codec == "opus":
+				more[number] = stereo
+			case kind == "video" && codec != "rtx" && codec != "red" && codec != "ulpfec":
+				more[number] = rate
+			}
+			out.WriteString(line)
+			if more[number] != "" && !has[number] {
+				fmt.Fprintf(&out, "a=fmtp:%s %s\r\n", number, more[number])
+			}
+			continue
+		}
+		if rest, ok := strings.CutPrefix(line, "a=fmtp:"); ok {
+			number, _, _ := strings.Cut(rest, " ")
+			if more[number] != "" {
+				line = strings.TrimRight(line, "\r\n") + ";" + more[number] + "\r\n"
+			}
 		}
 		out.WriteString(line)
-		switch {
-		case kind == "video" && number != "" && !done[number] && !strings.Contains(line, "rtx"):
-			done[number] = true
-			fmt.Fprintf(&out, "a=fmtp:%s x-google-min-bitrate=%d;x-google-start-bitrate=%d;x-google-max-bitrate=%d\r\n", number, bps/2000, bps/1000, bps/1000)
-		case opus:
-			fmt.Fprintf(&out, "a=fmtp:%s stereo=1;maxaveragebitrate=128000;minptime=10;useinbandfec=1\r\n", number)
-		}
 	}
 	return out.String()
 }
@@ -344,7 +364,7 @@ func (p *page) guard(s *screening) error {
 		if used := s.look(); used > p.service.opts.MaxMemory {
 			return &loadError{fmt.Sprintf("the browser holds %d MiB", used>>20)}
 		}
-		ctx, cancel := context.WithTimeout(p.ctx, aliveTime)
+		ctx, cancel := context.WithTimeout(p.ctx, p.service.opts.AliveTimeout)
 		err := s.alive(ctx)
 		cancel()
 		if err != nil {

@@ -59,7 +59,9 @@ type Options struct {
 	MaxMemory int64
 
 	OpenTimeout time.Duration // from the start of the browser to its first picture, 25 s
-	CallTimeout time.Duration // one call to the media node or the browser, 10 s
+	CallTimeout time.Duration // one call to the media node, 10 s
+	// AliveTimeout is how long a page may take to answer before it is replaced, 5 s.
+	AliveTimeout time.Duration
 }
 
 // maxTempDir is how long the name of TempDir may be, in bytes: Chromium makes
@@ -87,6 +89,7 @@ func New(o Options) (*Service, error) {
 	o.MaxMemory = cmp.Or(o.MaxMemory, 3<<30)
 	o.OpenTimeout = cmp.Or(o.OpenTimeout, 25*time.Second)
 	o.CallTimeout = cmp.Or(o.CallTimeout, 10*time.Second)
+	o.AliveTimeout = cmp.Or(o.AliveTimeout, 5*time.Second)
 	o.BaseURL = strings.TrimSuffix(o.BaseURL, "/") + "/"
 	direct := (&net.Dialer{Timeout: dialTimeout}).DialContext
 	dial := o.Dial
