@@ -72,8 +72,6 @@ func cases() []Case {
 		{Name: "tracks replaced", Codec: codec.VP8, VideoDelay: late, Loss: 0.02, Replace: true},
 		{Name: "clock 100 ppm fast", Codec: codec.VP8, VideoDelay: late, Loss: 0.02, Fast: 100, FastSound: 100},
 		{Name: "clock 500 ppm slow, sound 1000 ppm", Codec: codec.VP8, VideoDelay: late, Loss: 0.02, Fast: -500, FastSound: 1000},
-		// Against the composite's pictures, 40 ms apart, flashes go through every phase.
-		{Name: "every phase", Codec: codec.VP8, VideoDelay: late, Fast: 1100},
 		{Name: "stamped", Codec: codec.VP8, VideoDelay: late, Reports: Stamped},
 		{Name: "deaf", Codec: codec.VP8, VideoDelay: late, Reports: Deaf},
 	}
@@ -198,7 +196,8 @@ func report(t *testing.T, all []outcome) {
 	t.Logf("picture minus sound in ms\n%s", table(all))
 }
 
-// table gives a row to each case and kind of recording, of all its runs.
+// table gives a row to each case and kind of recording, of all its runs, in ms.
+// Pauses are steps of more than 60 ms between pictures.
 func table(all []outcome) string {
 	order := func(name string) int {
 		return slices.IndexFunc(cases(), func(c Case) bool { return c.Name == name })
@@ -211,8 +210,8 @@ func table(all []outcome) string {
 	})
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 1, 0, 1, ' ', 0)
-	fmt.Fprintln(w, "| case\t| recorded\t| lost\t| runs\t| pairs\t| held\t| median\t| p5\t| p95\t| p95 of magnitude\t| max\t| cadence p99\t| steps over 60 ms\t| back\t|")
-	fmt.Fprintln(w, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
+	fmt.Fprintln(w, "| case\t| recorded\t| runs\t| pairs\t| held\t| median\t| p5\t| p95\t| 95 % within\t| all within\t| pauses\t|")
+	fmt.Fprintln(w, "|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|---\t|")
 	ms := func(d time.Duration) string { return fmt.Sprintf("%+.0f", float64(d)/1e6) }
 	for i := 0; i < len(all); {
 		sum, runs, first := result{}, 0, all[i]
@@ -224,14 +223,14 @@ func table(all []outcome) string {
 		}
 		long := 0
 		for _, s := range sum.Steps {
-			if s > 60*time.Millisecond {
+			if s > heldTime {
 				long++
 			}
 		}
 		size := magnitudes(sum.Off)
-		fmt.Fprintf(w, "| %s\t| %s\t| %.0f %%\t| %d\t| %d of %d\t| %d\t| %s\t| %s\t| %s\t| %.0f\t| %.0f\t| %.0f\t| %d\t| %d\t|\n", first.Case.Name, first.What, first.Case.Loss*100, runs,
+		fmt.Fprintf(w, "| %s\t| %s\t| %d\t| %d of %d\t| %d\t| %s\t| %s\t| %s\t| %.0f\t| %.0f\t| %d\t|\n", first.Case.Name, first.What, runs,
 			len(sum.Off), sum.Expected, len(sum.Held), ms(quantile(sum.Off, 0.5)), ms(quantile(sum.Off, 0.05)), ms(quantile(sum.Off, 0.95)),
-			float64(quantile(size, 0.95))/1e6, float64(quantile(size, 1))/1e6, float64(quantile(sum.Steps, 0.99))/1e6, long, sum.Back)
+			float64(quantile(size, 0.95))/1e6, float64(quantile(size, 1))/1e6, long)
 	}
 	_ = w.Flush()
 	return text.String()
