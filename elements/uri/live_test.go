@@ -2,6 +2,7 @@ package uri_test
 
 import (
 	"bytes"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -100,4 +101,23 @@ func reasons(w *elementtest.World, e elements.Element) (out []string) {
 		out = append(out, ev.Data["reason"].(string))
 	}
 	return out
+}
+
+// lost waits until a target is lost for a reason with the word, after n other times,
+// and gives the reason. A wedge alone takes more than five seconds.
+func lost(w *elementtest.World, e elements.Element, n int, word string) string {
+	w.T.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(time.Minute); ; <-tick.C {
+		got := reasons(w, e)[n:]
+		for _, reason := range got {
+			if strings.Contains(reason, word) {
+				return reason
+			}
+		}
+		if time.Now().After(end) {
+			w.T.Fatalf("lost for %q, want %q", got, word)
+		}
+	}
 }
