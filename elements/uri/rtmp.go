@@ -23,7 +23,7 @@ const (
 	// quarter: the stream is to be back within two seconds of its return.
 	rtmpEager = time.Minute
 	rtmpFirst = 500 * time.Millisecond
-	rtmpSoon  = time.Second
+	rtmpSoon  = 750 * time.Millisecond
 	rtmpLater = 1500 * time.Millisecond
 	// rtmpTrial is how long a server must hold a connection to have taken the stream:
 	// some say yes to every key, and hang up when they have looked at it.
