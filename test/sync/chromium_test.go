@@ -128,7 +128,10 @@ func TestChromiumReports(t *testing.T) {
 	}
 	asked := firstReports(t, true)
 	for _, k := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeAudio, webrtc.RTPCodecTypeVideo} {
-		t.Logf("first report of %s: after %v by itself, %v when asked", k, alone[k].Round(time.Millisecond), asked[k].Round(time.Millisecond))
+		t.Logf("first report of %s: after %v when asked", k, asked[k].Round(time.Millisecond))
+		if strict {
+			t.Logf("and after %v by itself", alone[k].Round(time.Millisecond))
+		}
 		if strict && asked[k] > 500*time.Millisecond {
 			t.Errorf("%s: the report comes %v after it was asked for", k, asked[k])
 		}

