@@ -72,6 +72,7 @@ func newProver(root *os.Root, name string, disk *os.File, m Manifest) (*prover, 
 		p.file.Close()
 		return nil, fmt.Errorf("open progress: %w", err)
 	}
+	p.saveHeard() // for its block
 	p.log = proof.NewLog(p.file)
 	p.err = p.log.Append(proof.TypeOpen, openNote{m.File, string(m.Container), m.ProcessID, m.NodeID})
 	return p, nil
@@ -127,9 +128,13 @@ func (p *prover) hear(kind pipeline.Kind, until time.Duration) {
 		return
 	}
 	p.until[kind] = until
+	p.saveHeard()
+}
+
+// saveHeard writes in place. On a full disk its block is there already.
+func (p *prover) saveHeard() {
 	b := fmt.Appendf(make([]byte, 0, heardLen), "%012d %012d", p.until[pipeline.Audio].Milliseconds(), p.until[pipeline.Video].Milliseconds())
 	b = fmt.Appendf(b, " %08x\n", crc32.ChecksumIEEE(b))
-	// Best effort: on a full disk its block is there already.
 	_, _ = p.heard.WriteAt(b, 0)
 }
 
