@@ -14,6 +14,7 @@
 //	GOVIDU_LANES    rounds of TestCycles at the same time (2; of more than 100 rounds 4)
 //	GOVIDU_RUNS     recordings wrecked by TestComposites (3; make test-faults RUNS=10)
 //	GOVIDU_WAY      the one way to wreck them (all in turn)
+//	GOVIDU_KEEP     folder for recordings of TestComposites that are not right
 //	GOVIDU_RESULTS  file that gathers results of TestComposites for one table
 //	GOVIDU_REPORT   folder for TestCycles' table and plot (the test's own)
 package faults
