@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -86,18 +88,94 @@ func encode(path string) []string {
 		"-pix_fmt", "yuv420p", "-movflags", "frag_keyframe+empty_moov+default_base_moof", "-y", path}
 }
 
-// composeByStack is one ffmpeg that reads the files in real time: it has neither
+// composeByStack is one ffmpeg. It gets the packets that the node gets, or, with
+// o.files, reads the same pictures from files in real time: then it has neither
 // packets to put together nor clocks to follow.
-func composeByStack(_ context.Context, _ options, dir string, g *grid) (composer, error) {
+func composeByStack(ctx context.Context, o options, dir string, g *grid) (_ composer, err error) {
 	p := &program{path: filepath.Join(dir, "xstack.mp4")}
 	_ = os.Remove(p.path)
 	args := []string{"ffmpeg", "-nostdin", "-v", "error"}
-	for i := range g.tiles {
-		args = append(args, "-re", "-threads", "1", "-i", g.sources.paths[i])
+	var ports []inputPorts
+	if o.files {
+		for i := range g.tiles {
+			args = append(args, "-re", "-threads", "1", "-i", g.sources.paths[i])
+		}
+	} else {
+		var sdp strings.Builder
+		sdp.WriteString("v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n")
+		for range g.tiles {
+			port, err := freePort()
+			if err != nil {
+				return nil, err
+			}
+			ports = append(ports, inputPorts{video: port})
+			fmt.Fprintf(&sdp, "m=video %d RTP/AVP %d\r\na=rtpmap:%d VP8/90000\r\n", port, videoType, videoType)
+		}
+		path := filepath.Join(dir, "xstack.sdp")
+		if err := os.WriteFile(path, []byte(sdp.String()), 0o600); err != nil {
+			return nil, err
+		}
+		args = append(args, "-protocol_whitelist", "file,udp,rtp", "-buffer_size", "4000000", "-threads", "1", "-i", path)
 	}
-	args = append(args, "-filter_complex_threads", "1", "-filter_complex", stackFilter(g))
+	args = append(args, "-filter_complex_threads", "1", "-filter_complex", stackFilter(g, !o.files), "-r", fmt.Sprint(composedFPS))
 	if err := p.run(dir, "xstack", nil, append(args, encode(p.path)...)...); err != nil {
 		return nil, err
 	}
+	if o.files {
+		return p, nil
+	}
+	defer func() {
+		if err != nil {
+			_ = p.close()
+		}
+	}()
+	var from []*net.UDPConn
+	p.after = append(p.after, func() {
+		for _, c := range from {
+			c.Close()
+		}
+	})
+	for range g.tiles {
+		c, err := loopback()
+		if err != nil {
+			return nil, err
+		}
+		from = append(from, c)
+	}
+	if err := (&launch{to: ports}).listening(ctx); err != nil {
+		return nil, err
+	}
+	feed := feedRows(g.sources.rows(g.tiles, func(i int) func([]byte) { return toPort(from[i], ports[i].video) }))
+	p.after = append([]func(){feed.stop}, p.after...)
+	p.works = func(context.Context) error {
+		if late := feed.late(); late > 10*tooLate {
+			return fmt.Errorf("the sources were %v late", late)
+		}
+		return nil
+	}
 	return p, nil
+}
+
+// stackFilter is xstack of a grid, of one input with all streams or of an input
+// each; they are scaled only where they must be.
+func stackFilter(g *grid, one bool) string {
+	var scales, names, layout strings.Builder
+	for i := range g.tiles {
+		x, y, w, h := g.cell(i)
+		name := fmt.Sprintf("[%d:v]", i)
+		if one {
+			name = fmt.Sprintf("[0:v:%d]", i)
+		}
+		if w != 640 || h != 360 {
+			fmt.Fprintf(&scales, "%sscale=%d:%d:flags=bilinear[s%d];", name, w, h, i)
+			name = fmt.Sprintf("[s%d]", i)
+		}
+		names.WriteString(name)
+		fmt.Fprintf(&layout, "|%d_%d", x, y)
+	}
+	filter := fmt.Sprintf("%s%sxstack=inputs=%d:layout=%s", scales.String(), names.String(), g.tiles, layout.String()[1:])
+	if x, y, w, h := g.cell(g.tiles - 1); x+w < composedWidth || y+h < composedHeight {
+		filter += fmt.Sprintf(",pad=%d:%d", composedWidth, composedHeight)
+	}
+	return filter
 }

@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/govidu/govidu/kms/client"
 )
@@ -121,24 +120,4 @@ func (d *director) close() error {
 		err = e
 	}
 	return err
-}
-
-// stackFilter is xstack of a grid; inputs are scaled only where they must be.
-func stackFilter(g *grid) string {
-	var scales, names, layout strings.Builder
-	for i := range g.tiles {
-		x, y, w, h := g.cell(i)
-		name := fmt.Sprintf("[%d:v]", i)
-		if w != 640 || h != 360 {
-			fmt.Fprintf(&scales, "%sscale=%d:%d:flags=bilinear[s%d];", name, w, h, i)
-			name = fmt.Sprintf("[s%d]", i)
-		}
-		names.WriteString(name)
-		fmt.Fprintf(&layout, "|%d_%d", x, y)
-	}
-	filter := fmt.Sprintf("%s%sxstack=inputs=%d:layout=%s", scales.String(), names.String(), g.tiles, layout.String()[1:])
-	if x, y, w, h := g.cell(g.tiles - 1); x+w < composedWidth || y+h < composedHeight {
-		filter += fmt.Sprintf(",pad=%d:%d", composedWidth, composedHeight)
-	}
-	return filter
 }

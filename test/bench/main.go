@@ -27,6 +27,7 @@ type options struct {
 	composed bool
 	keep     string
 	without  string
+	files    bool
 }
 
 func main() {
@@ -41,6 +42,7 @@ func main() {
 	flag.StringVar(&o.dir, "dir", "", "folder for sources and logs, kept; sources that are there are used again")
 	flag.BoolVar(&o.composed, "composed", false, "compare composites of a director with ffmpeg's xstack and with Chromium under Xvfb; -only takes 4 or 9 then")
 	flag.StringVar(&o.keep, "keep", "", "with -composed: file to which rounds are added, and whose rounds make the table")
+	flag.BoolVar(&o.files, "files", false, "with -composed: ffmpeg reads files, and no packets")
 	flag.StringVar(&o.without, "without", "", "with -composed: comma separated sides to leave out")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
