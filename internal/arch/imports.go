@@ -75,6 +75,12 @@ var Rules = []Rule{
 		Why:   "rooms reach media through the Kurento protocol only, so that the node may be anywhere",
 	},
 	{
+		Of:    []string{"openvidu/webpage"},
+		Only:  []string{"openvidu", "openvidu/recording", "openvidu/studio", "kms/client", "internal/obs", "internal/secret", "internal/kerr"},
+		Never: []string{"github.com/chromedp/...", "internal/fetch", "openvidu/rest", "openvidu/signal", "openvidu/broadcast"},
+		Why:   "a browser is spoken to over a pipe, and reaches the network as whoever made the service lets it",
+	},
+	{
 		Of:    []string{"recorder/..."},
 		But:   []string{"recorder/storage"},
 		Only:  []string{"recorder/...", "pipeline/...", "internal/codec/...", "internal/kerr"},

@@ -153,14 +153,16 @@ func refusal(err error) error {
 	if !ok {
 		return err
 	}
-	kind := openvidu.ErrMedia
+	kind, text := openvidu.ErrMedia, e.Text
 	switch {
+	case errors.Is(e, studio.ErrPage):
+		kind, text = ErrLayout, "the customLayout is a web page: those are recorded, not broadcast; use a layout.json"
 	case errors.Is(e, studio.ErrNoCapacity):
 		kind = ErrNoCapacity
-	case errors.Is(e, studio.ErrLayout), errors.Is(e, studio.ErrPage):
+	case errors.Is(e, studio.ErrLayout):
 		kind = ErrLayout
 	}
-	return &openvidu.Error{Code: openvidu.CodeMediaGeneric, Text: e.Text, Kind: kind}
+	return &openvidu.Error{Code: openvidu.CodeMediaGeneric, Text: text, Kind: kind}
 }
 
 // finish ends the broadcast for the reason and returns when it has ended; a start

@@ -150,7 +150,11 @@ func (t *tab) open(ctx context.Context, address string, width, height int) error
 	if err := t.call(ctx, "Page.navigate", map[string]any{"url": address}, &went); err != nil {
 		return err
 	}
-	if went.ErrorText != "" {
+	switch went.ErrorText {
+	case "":
+	case "net::ERR_HTTP_RESPONSE_CODE_FAILURE": // its body is empty
+		return &loadError{"the page is answered with an error status"}
+	default:
 		return &loadError{"the page cannot be loaded (" + strings.TrimPrefix(went.ErrorText, "net::") + ")"}
 	}
 	t.mu.Lock()

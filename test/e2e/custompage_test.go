@@ -17,13 +17,13 @@ import (
 // the profiles of its browsers.
 func pageServer(t *testing.T, flags ...string) (s *server, profiles string) {
 	t.Helper()
+	dir := t.TempDir() // before the change: other folders of the test stay where they are
 	profiles, err := os.MkdirTemp("", "pages") // a short name: there are sockets in it
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(profiles) })
 	t.Setenv("TMPDIR", profiles)
-	dir := t.TempDir()
 	wall := filepath.Join(dir, "wall")
 	if err := os.Mkdir(wall, 0o755); err != nil {
 		t.Fatal(err)
@@ -207,10 +207,10 @@ func TestCustomPageRefused(t *testing.T) {
 		}
 		return r
 	}
-	if r := start(s.url("/openvidu/layouts/absent/index.html")); r.Status != 500 || !strings.Contains(string(r.Body), "404") {
+	if r := start(s.url("/openvidu/layouts/absent/index.html")); r.Status != 500 || !strings.Contains(string(r.Body), "answered with") {
 		t.Errorf("a page that is not there: %v", r)
 	}
-	if r := start("http://127.0.0.1:1/x"); r.Status != 500 || !strings.Contains(string(r.Body), "cannot be loaded") && !strings.Contains(string(r.Body), "502") {
+	if r := start(fmt.Sprintf("http://127.0.0.1:%d/x", freePort(t))); r.Status != 500 || !strings.Contains(string(r.Body), "cannot be loaded") && !strings.Contains(string(r.Body), "502") {
 		t.Errorf("a server that is not there: %v", r)
 	}
 	if left := browsers(t, profiles); len(left) != 0 {
@@ -225,4 +225,28 @@ func TestCustomPageRefused(t *testing.T) {
 		t.Errorf("without a Chromium: %v %v", r, err)
 	}
 	without.rest(404, "GET", "/recordings/"+w.session, nil, nil)
+}
+
+// TestCustomPageOutlivesNobody: no browser outlives a server that is killed, and the
+// next one removes what was left.
+func TestCustomPageOutlivesNobody(t *testing.T) {
+	s, profiles := pageServer(t)
+	c := newCast(t, s, s.session(map[string]any{"forcedVideoCodec": "NONE"}))
+	c.until(1)
+	s.rest(200, "POST", "/recordings/start", wallRecording(map[string]any{"session": c.session}), nil)
+	if len(browsers(t, profiles)) == 0 {
+		t.Fatal("no browser is found")
+	}
+	runFor(t, 3*time.Second, "the page is recorded", func() error { return nil })
+	s.kill9()
+	eventually(t, eventDeadline, "the browser ends with the server", func() error {
+		left := browsers(t, profiles)
+		return want(len(left) == 0, "processes left: %v", left)
+	})
+	next := startServerIn(t, s.home)
+	if left, _ := os.ReadDir(profiles); len(left) != 0 {
+		t.Errorf("folders left: %v", left)
+	}
+	ready := next.recordingIs(c.session, "ready")
+	plays(t, next.fetch(ready.ID, ready.Name+".mp4"))
 }
