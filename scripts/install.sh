@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the named tools if they are missing: gcc make node chromium ffmpeg
+# Installs the named tools if they are missing: gcc make node chromium ffmpeg xvfb
 # gstreamer (to build and run media workers) gstreamer-runtime (to run them)
 # nginx (with its RTMP module; tests start it, the system does not).
 # Debian 12 and its relatives; as root, or with sudo. It says what it does and
@@ -43,6 +43,7 @@ for tool in "$@"; do
 	gcc) command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] || packages+=(gcc libc6-dev) ;;
 	make) command -v make >/dev/null || packages+=(make) ;;
 	chromium) [ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null || packages+=(chromium fonts-dejavu-core) ;;
+	xvfb) command -v Xvfb >/dev/null || packages+=(xvfb) ;;
 	ffmpeg) command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || packages+=(ffmpeg) ;;
 	gstreamer) gstreamer_ok || packages+=("${gstreamer_packages[@]}") ;;
 	gstreamer-runtime) packages+=("${runtime_packages[@]}") ;; # apt-get knows what is there
