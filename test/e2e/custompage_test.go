@@ -3,6 +3,7 @@ package e2e
 import (
 	"fmt"
 	"image"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +18,7 @@ import (
 // the profiles of its browsers.
 func pageServer(t *testing.T, flags ...string) (s *server, profiles string) {
 	t.Helper()
-	dir := t.TempDir() // before the change: other folders of the test stay where they are
+	dir := t.TempDir()                         // before the change: other folders of the test stay where they are
 	profiles, err := os.MkdirTemp("", "pages") // a short name: there are sockets in it
 	if err != nil {
 		t.Fatal(err)
@@ -207,10 +208,12 @@ func TestCustomPageRefused(t *testing.T) {
 		}
 		return r
 	}
+	nobody := httptest.NewServer(nil)
+	nobody.Close()
 	if r := start(s.url("/openvidu/layouts/absent/index.html")); r.Status != 500 || !strings.Contains(string(r.Body), "answered with") {
 		t.Errorf("a page that is not there: %v", r)
 	}
-	if r := start(fmt.Sprintf("http://127.0.0.1:%d/x", freePort(t))); r.Status != 500 || !strings.Contains(string(r.Body), "cannot be loaded") && !strings.Contains(string(r.Body), "502") {
+	if r := start(nobody.URL + "/x"); r.Status != 500 || !strings.Contains(string(r.Body), "cannot be loaded") && !strings.Contains(string(r.Body), "502") {
 		t.Errorf("a server that is not there: %v", r)
 	}
 	if left := browsers(t, profiles); len(left) != 0 {
