@@ -9,6 +9,12 @@
 // its own graph and compared), and send RTP to the same kind of sink, which counts
 // pictures and decodes a sample. Run it alone on the machine.
 //
+// With -composed (`make bench-composite`) it compares a director's recording of 4 and
+// 9 tiles with one ffmpeg and its filter xstack, which gets the same packets or reads
+// files (-files), and with Chromium under Xvfb that ffmpeg grabs. All three write H264
+// into MP4 by x264; what it says of its settings in the files must be the same.
+// -keep collects rounds of several runs.
+//
 // Goroutines: one that sends packets by the clock and one per receiving socket,
 // all ended with their round.
 package main
