@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -363,6 +365,40 @@ func TestRecoverLeavesOthersAlone(t *testing.T) {
 	} {
 		if b, err := os.ReadFile(filepath.Join(dir, name)); err != nil || string(b) != text {
 			t.Errorf("%s: %q, %v; want %q", name, b, err, text)
+		}
+	}
+}
+
+// A single picture is shown, in a file that was closed and in one that was not.
+func TestOnePicture(t *testing.T) {
+	codectest.NeedFFmpeg(t)
+	for _, c := range []muxtest.Case{
+		{Container: recorder.MP4, Video: codec.H264, Audio: codec.AAC},
+		{Container: recorder.Matroska, Video: codec.H264, Audio: codec.Opus},
+	} {
+		dir, name := t.TempDir(), "x."+string(c.Container)
+		f, err := recorder.Create(dir, name, recorder.Options{Expect: both()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		pictures := 0
+		for _, u := range muxtest.Units(t, c) {
+			if u.Format.Kind == pipeline.Video {
+				if pictures++; pictures > 1 {
+					continue
+				}
+				u.PTS += 180 * time.Millisecond // the sound is first
+			}
+			if u.PTS < 300*time.Millisecond {
+				write(t, f, []*pipeline.Packet{u})
+			}
+		}
+		if _, err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		out, err := exec.Command("ffmpeg", "-v", "error", "-nostdin", "-i", filepath.Join(dir, name), "-map", "0:v", "-fps_mode", "passthrough", "-f", "framemd5", "-").CombinedOutput()
+		if n := strings.Count(string(out), "\n0,"); err != nil || n != 1 {
+			t.Errorf("%s: %d pictures are shown, %v: %s", c.Name(), n, err, out)
 		}
 	}
 }

@@ -226,6 +226,8 @@ func (t *indexedTrack) lengths() []uint32 {
 			out[n-1] = uint32(timeTicks(own, t.scale))
 		} else if n > 1 {
 			out[n-1] = min(out[n-2], t.scale)
+		} else {
+			out[0] = t.scale / 25 // of no length it would not be shown
 		}
 	}
 	return out
