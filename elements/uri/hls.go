@@ -21,6 +21,9 @@ const (
 	hlsAhead = 200 * time.Millisecond
 	// hlsPart is the longest part of a segment, with lowLatency.
 	hlsPart = 500 * time.Millisecond
+	// hlsPicture is how long the picture of a source that is connected is waited
+	// for: most players cannot take one up when they began with sound alone.
+	hlsPicture = 10 * time.Second
 	// Bounds of the parameters.
 	maxHLSSeconds  = 10
 	minHLSSegments = 3 // of a live playlist (RFC 8216 §6.2.2)
@@ -190,13 +193,13 @@ func (e *HLS) run(ctx context.Context, done chan struct{}) {
 	defer e.queue.Shut()
 	ask := keyAsker{in: e.picture, every: e.segment - hlsAhead}
 	ask.need()
-	cut := &hlsCutter{list: e.list, epoch: e.Graph().Epoch(), want: e.segment, part: e.part, needKey: ask.need}
+	cut := &hlsCutter{list: e.list, epoch: e.Graph().Epoch(), want: e.segment, part: e.part, needKey: ask.need, log: e.Log()}
 	defer func() {
 		if err := cut.finish(); err != nil {
 			e.Log().Warn("live stream is cut short", "err", err)
 		}
 	}()
-	start := newLiveStart(e.sound, e.picture)
+	start, began := newLiveStart(e.sound, e.picture), time.Now()
 	for {
 		p, ok := e.queue.Pop(ctx)
 		if !ok {
@@ -206,9 +209,15 @@ func (e *HLS) run(ctx context.Context, done chan struct{}) {
 		var err error
 		if start == nil {
 			err = cut.add(mended(p))
-		} else if units := start.add(p); units != nil {
-			err = cut.begin(start.formats, start.expect[0], units)
-			start = nil
+		} else {
+			start.since = began
+			if start.expect[1] && start.formats[1] == nil && !(p.Format.Kind == pipeline.Video && p.Key) {
+				start.since = began.Add(hlsPicture - liveWait)
+			}
+			if units := start.add(p); units != nil {
+				err = cut.begin(start.formats, start.expect[0], units)
+				start = nil
+			}
 		}
 		if err != nil {
 			e.Log().Warn("live stream fails", "err", err)

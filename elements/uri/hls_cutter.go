@@ -3,6 +3,7 @@ package uri
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/govidu/govidu/internal/codec"
@@ -38,6 +39,7 @@ type hlsCutter struct {
 	want    time.Duration // length of a segment
 	part    time.Duration // longest part of one; 0 serves whole segments only
 	needKey func()
+	log     *slog.Logger
 
 	frag    *recorder.Fragments // nil before the first period
 	zero    time.Duration       // PTS of the stream's beginning
@@ -113,6 +115,11 @@ func (c *hlsCutter) period(formats [2]*pipeline.Format, at time.Duration) error 
 	c.frag, c.tracks, c.renew, c.waitKey, c.key = frag, next, false, next[1].format != nil, nil
 	c.next = [2]*pipeline.Format{}
 	c.list.period(frag.Init(), formats[0], formats[1])
+	if f := formats[1]; f != nil {
+		c.log.Info("row of live segments begins", "sound", formats[0] != nil, "width", f.Width, "height", f.Height)
+	} else {
+		c.log.Info("row of live segments begins", "sound", true)
+	}
 	c.open(at)
 	return nil
 }

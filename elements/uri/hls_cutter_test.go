@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"math"
 	"os"
 	"os/exec"
@@ -71,7 +72,7 @@ var epoch = time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 
 func newProjection(t *testing.T, segment, part time.Duration) *projection {
 	x := &projection{t: t, list: newHLSList(4, int(segment/time.Second), part), files: map[string][]byte{}}
-	x.cut = &hlsCutter{list: x.list, epoch: epoch, want: segment, part: part, needKey: func() { x.asked++ }}
+	x.cut = &hlsCutter{list: x.list, epoch: epoch, want: segment, part: part, needKey: func() { x.asked++ }, log: slog.New(slog.DiscardHandler)}
 	x.list.begin(nil)
 	return x
 }
@@ -498,6 +499,11 @@ func TestHLSLateKind(t *testing.T) {
 			x.finish()
 			if x.breaks() != 1 {
 				t.Errorf("%d discontinuities", x.breaks())
+			}
+			for _, text := range x.texts {
+				if strings.Contains(text, "init1.mp4") && strings.Contains(text, "init2.mp4") {
+					t.Errorf("players that begin now must change their tracks:\n%s", text)
+				}
 			}
 			if p := codectest.ProbeFile(t, x.film(2)); p.Packets("video") < 140 || p.Packets("audio") < 280 {
 				t.Errorf("then: %+v", p)

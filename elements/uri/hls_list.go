@@ -184,8 +184,21 @@ func (l *hlsList) trim() {
 	}
 }
 
-// listed are the segments of the playlist. The caller holds l.mu.
-func (l *hlsList) listed() []*hlsSegment { return l.segments[max(0, len(l.segments)-l.window):] }
+// listed are the segments of the playlist: the latest, as far as they have the
+// same kinds of media, because a player that begins with one kind cannot take up
+// the other. The caller holds l.mu.
+func (l *hlsList) listed() []*hlsSegment {
+	list := l.segments[max(0, len(l.segments)-l.window):]
+	for i := len(list) - 2; i >= 0; i-- {
+		if list[i].kinds() != list[i+1].kinds() {
+			return list[i+1:]
+		}
+	}
+	return list
+}
+
+// kinds tells whether there is sound, and a picture.
+func (s *hlsSegment) kinds() [2]bool { return [2]bool{s.formats[0] != nil, s.formats[1] != nil} }
 
 // find gives a segment by number; nil when it is not there. The caller holds l.mu.
 func (l *hlsList) find(number uint64) *hlsSegment {

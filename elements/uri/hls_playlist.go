@@ -93,7 +93,7 @@ func (l *hlsList) media() []byte {
 	switch s := l.building; {
 	case l.ended:
 		b = append(b, hlsEnd...)
-	case parts && s != nil:
+	case parts && s != nil && (len(list) == 0 || s.kinds() == list[len(list)-1].kinds()):
 		if len(s.parts) > 0 {
 			b = s.head(b, period)
 			b = s.pieces(b)

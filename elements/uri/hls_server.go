@@ -49,7 +49,9 @@ type hlsStream struct {
 }
 
 // NewHLSServer makes a server without streams; Close ends it.
-func NewHLSServer() *HLSServer { return &HLSServer{linger: hlsLinger, streams: map[string]*hlsStream{}} }
+func NewHLSServer() *HLSServer {
+	return &HLSServer{linger: hlsLinger, streams: map[string]*hlsStream{}}
+}
 
 // newHLSID is a random text in base62.
 func newHLSID() string {
@@ -302,7 +304,7 @@ func (l *hlsList) few(late bool) bool {
 	if late || l.part > 0 || l.ended {
 		enough = 1
 	}
-	return len(l.segments) < enough
+	return len(l.listed()) < enough
 }
 
 // early tells whether a playlist is asked for that does not exist yet

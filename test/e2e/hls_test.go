@@ -131,12 +131,12 @@ func TestHLSThroughFaults(t *testing.T) {
 	}
 }
 
-// TestHLSLowLatency: an HlsEndpoint made over the Kurento protocol, served beside
-// it, plays as Low-Latency HLS.
-func TestHLSLowLatency(t *testing.T) {
+// TestHLSOverKurento: HlsEndpoints made over the Kurento protocol, served beside it,
+// play with low latency, and with sound or pictures alone.
+func TestHLSOverKurento(t *testing.T) {
 	s := startServer(t)
 	file := filepath.Join(s.home, "film.mp4")
-	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=0xd02030:s=320x240:r=25:d=60", "-f", "lavfi", "-i", "sine=440:d=60",
+	if out, err := exec.Command("ffmpeg", "-v", "error", "-f", "lavfi", "-i", "color=0xd02030:s=320x240:r=25:d=120", "-f", "lavfi", "-i", "sine=440:d=120",
 		"-c:v", "libx264", "-preset", "ultrafast", "-bf", "0", "-g", "25", "-c:a", "aac", "-ar", "48000", file).CombinedOutput(); err != nil {
 		t.Fatalf("ffmpeg: %v\n%s", err, out)
 	}
@@ -179,6 +179,32 @@ func TestHLSLowLatency(t *testing.T) {
 	invoke(hls, "stop", nil, nil)
 	if m, text := s.livePlaylist(url); !m.Endlist || m.PreloadHint != nil {
 		t.Errorf("after stop:\n%s", text)
+	}
+	for kind, here := range map[string]func(a, b viewing) bool{
+		"AUDIO": func(a, b viewing) bool { return b.AudioBytes > a.AudioBytes && b.Width == 0 },
+		"VIDEO": func(a, b viewing) bool {
+			return b.Frames >= a.Frames+40 && b.AudioBytes == 0 && isPublished(b.Color) == nil
+		},
+	} {
+		one := create("HlsEndpoint", map[string]any{"mediaPipeline": pipeline, "segmentSeconds": 1})
+		invoke(player, "connect", map[string]any{"sink": one, "mediaType": kind}, nil)
+		invoke(one, "start", nil, nil)
+		invoke(one, "getPath", nil, &path)
+		_, look := watchHLS(t, fmt.Sprintf("http://127.0.0.1:%d%s", s.ports.KMS, path), func(v viewing) error {
+			return want(v.CurrentTime > 0.5, "it does not play: %+v", v)
+		})
+		from, err := look()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var to viewing
+		eventually(t, broadcastDeadline, kind+" alone plays on", func() (err error) {
+			if to, err = look(); err != nil {
+				return err
+			}
+			return want(to.CurrentTime >= from.CurrentTime+3 && here(from, to), "from %+v to %+v", from, to)
+		})
+		t.Logf("%s alone: %.1f s behind the clock, errors %v", kind, to.Behind, to.Errors)
 	}
 	if err := node.Release(ctx, pipeline); err != nil {
 		t.Error(err)
