@@ -25,6 +25,7 @@ func composedGaps(m *metadata, side *sidecar, events []proof.Event) []gap {
 	for i := range gaps {
 		gaps[i].Cause = cmp.Or(gaps[i].Cause, cause)
 	}
+	level(gaps)
 	if !m.HasVideo || side.Clock == nil {
 		return gaps
 	}
@@ -43,6 +44,24 @@ func composedGaps(m *metadata, side *sidecar, events []proof.Event) []gap {
 		gaps = prolong(gaps, ended, min(back, side.DurationMs))
 	}
 	return gaps
+}
+
+// level has what a crash or the disk took of picture and sound reach equally far:
+// both went on until then, whichever of them was heard last.
+func level(gaps []gap) {
+	for _, cause := range []string{proof.CauseCrash, proof.CauseDisk} {
+		until := int64(0)
+		for _, g := range gaps {
+			if g.Cause == cause {
+				until = max(until, g.ToMs)
+			}
+		}
+		for i := range gaps {
+			if gaps[i].Cause == cause {
+				gaps[i].ToMs = until
+			}
+		}
+	}
 }
 
 // prolong has the hole that a worker left reach until its pictures are back, in ms

@@ -35,6 +35,8 @@ func TestComposedGaps(t *testing.T) {
 		{name: "too slow", gaps: []gap{video(1000, 2000, "")}, want: []gap{video(1000, 2000, proof.CauseLoad)}},
 		{name: "of the disk", gaps: []gap{video(1000, 2000, proof.CauseDisk)}, events: []proof.Event{worker(1500), back(1600)},
 			want: []gap{video(1000, 2000, proof.CauseDisk), video(1500, 1600, proof.CauseWorker)}},
+		{name: "of a crash", gaps: []gap{audio(7900, 8500, proof.CauseCrash), video(8000, 8300, proof.CauseCrash)},
+			want: []gap{audio(7900, 8500, proof.CauseCrash), video(8000, 8500, proof.CauseCrash)}},
 		{name: "seen again later", gaps: []gap{audio(1100, 1500, ""), video(1200, 1500, "")}, events: []proof.Event{worker(1400), back(2100)},
 			want: []gap{audio(1100, 1500, proof.CauseWorker), video(1200, 2100, proof.CauseWorker)}},
 		{name: "seen again at once", gaps: []gap{video(1200, 1500, "")}, events: []proof.Event{worker(1400), back(1400)},
