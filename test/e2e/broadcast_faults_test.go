@@ -70,11 +70,7 @@ func TestBroadcastRefused(t *testing.T) {
 // target go on without a gap.
 func TestBroadcastTargetsThatFail(t *testing.T) {
 	s, bad, good := startServer(t), rtmptest.Start(t), rtmptest.Start(t)
-	session, _, cam, watcher := onAir(t, s)
-	moving, _ := s.connection(session, "PUBLISHER", nil) // a stream that fills buffers
-	second := openPage(t, "second")
-	second.join(moving, "")
-	second.publish(small())
+	session, _, cam, watcher := onAir(t, s, small()) // moving pictures fill buffers
 	away, beside := time.Second, time.Second
 	if strictTimes() {
 		away, beside = 5*time.Second, 3*time.Second

@@ -108,8 +108,9 @@ func (s *server) keepsSecret() {
 	}
 }
 
-// onAir is a session with one publisher of one colour and one who watches.
-func onAir(t testing.TB, s *server) (session string, publisher *page, cam publication, watcher *page) {
+// onAir is a session with one publisher, of one colour when nothing else is asked
+// for, and one who watches.
+func onAir(t testing.TB, s *server, options ...map[string]any) (session string, publisher *page, cam publication, watcher *page) {
 	t.Helper()
 	session = "show"
 	if r, err := s.try("POST", "/openvidu/api/sessions", map[string]any{"customSessionId": session}); err != nil || (r.Status != 200 && r.Status != 409) {
@@ -120,7 +121,11 @@ func onAir(t testing.TB, s *server) (session string, publisher *page, cam public
 	publisher, watcher = openPage(t, "publisher"), openPage(t, "watcher")
 	watcher.join(other, "")
 	publisher.join(token, `{"clientData":"Ann"}`)
-	cam = publisher.publish(map[string]any{"color": publishedColor, "frameRate": 20})
+	publish := map[string]any{"color": publishedColor, "frameRate": 20}
+	if len(options) > 0 {
+		publish = options[0]
+	}
+	cam = publisher.publish(publish)
 	watcher.hears(cam.StreamID)
 	return session, publisher, cam, watcher
 }
