@@ -283,6 +283,7 @@ func (s *server) arrangeClosing() {
 	s.down.Add("signalling sockets", func(context.Context) error { return s.signal.Close() })
 	s.down.Add("rooms", func(context.Context) error { return s.manager.Close() })
 	s.down.Add("studios", func(context.Context) error { return s.studios.Close() })
+	s.down.Add("web pages", func(context.Context) error { return s.pages.Close() })
 	s.down.Add("broadcasts", func(context.Context) error { return s.broadcasts.Close() })
 	if s.storage != nil {
 		s.down.Add("storage", func(context.Context) error { return s.storage.Close() })

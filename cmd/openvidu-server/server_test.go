@@ -134,7 +134,7 @@ func TestServerServesAndEnds(t *testing.T) {
 // TestClosingOrder holds the list of docs/closures.md.
 func TestClosingOrder(t *testing.T) {
 	r := begin(t)
-	want := []string{"https port", "kurento port", "recordings", "broadcasts", "studios", "rooms", "signalling sockets", "media client", "media node"}
+	want := []string{"https port", "kurento port", "recordings", "broadcasts", "web pages", "studios", "rooms", "signalling sockets", "media client", "media node"}
 	if got := r.s.down.Names(); !slices.Equal(got, want) {
 		t.Errorf("closing order is %v, want %v", got, want)
 	}

@@ -338,8 +338,8 @@ func (s *Service) reserve(t openvidu.RecordingTarget, p openvidu.RecordingProper
 		UniqueSessionID: t.UniqueID, Schema: schema, NodeID: s.opts.NodeID, ProcessID: s.opts.ProcessID,
 	}, p)
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.byID[id], s.bySession[t.SessionID] = a, a
+	s.mu.Unlock()
 	if s.opts.Storage != nil {
 		s.opts.Storage.Begin(id)
 	}

@@ -117,6 +117,10 @@ func TestStorage(t *testing.T) {
 	})
 	_, files = other.download(other.recordingIs(second.ID, "ready"))
 	plays(t, files[index.Files[0].Name])
+	b.Kill()
+	if a, err := other.try("GET", "/openvidu/recordings/"+second.ID+"/tracks.zip", nil); err != nil || a.Status != 503 || a.Header.Get("Retry-After") == "" {
+		t.Errorf("a file of a bucket that is down: %v, %v", a, err)
+	}
 	for _, log := range []string{s.proc.log.String(), next.proc.log.String()} {
 		if strings.Contains(log, storage.S3SecretKey) || strings.Contains(log, "Signature=") {
 			t.Error("a log shows a secret")
