@@ -112,7 +112,9 @@ func watch(t testing.TB, path string, tiles []tile) *composed {
 		}
 	}
 	var said bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-nostdin", "-i", path, "-map", "0:v", "-fps_mode", "passthrough",
+	// Times as they are in the file: rounded to a rate that ffmpeg guesses, two
+	// pictures could fall together, which is no fault of the file.
+	cmd := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-nostdin", "-i", path, "-map", "0:v", "-fps_mode", "passthrough", "-enc_time_base", "-1",
 		"-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1", "-map", "0:a", "-f", "null", "-")
 	cmd.Stderr = &said
 	pipe, err := cmd.StdoutPipe()

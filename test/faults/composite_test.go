@@ -333,6 +333,12 @@ func (s *stage) judge(r recorded, status string, from, until time.Time) {
 	if behind < -3 || behind > 3 {
 		s.wrong("pictures show what was sent %d pictures before the moment that the manifest's clock gives them", behind)
 	}
+	for _, e := range m.Events {
+		// A recording that the disk has stopped goes no further.
+		if at := time.UnixMilli(e.At); e.Event == "stopped" && s.disk != nil && at.After(from) && at.Before(until) {
+			until = at
+		}
+	}
 	report := s.verify()
 	s.compare(f, report, zero, from, until)
 	s.flip(path, f)
