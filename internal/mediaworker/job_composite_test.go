@@ -226,6 +226,7 @@ func TestCompositeGrid(t *testing.T) {
 	const width, height = 480, 360
 	for _, c := range []struct{ n, columns, rows int }{{1, 1, 1}, {2, 2, 1}, {4, 2, 2}, {9, 3, 3}} {
 		t.Run(fmt.Sprint(c.n), func(t *testing.T) {
+			t.Parallel()
 			s := startStage(t, "composite", canvas{width, height, 15})
 			s.encode(100, "video", codec.VP8)
 			s.encode(101, "video", codec.H264)

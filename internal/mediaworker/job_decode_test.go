@@ -41,6 +41,7 @@ func TestEveryVideoCodecToEveryOther(t *testing.T) {
 	const width, height, frames = 192, 128, 30
 	for _, from := range videoCodecs {
 		t.Run(string(from), func(t *testing.T) {
+			t.Parallel()
 			r := startJob(t, "decode", nil)
 			input1(r, from)
 			for i, to := range videoCodecs {
@@ -113,6 +114,7 @@ func TestEveryAudioCodecToEveryOther(t *testing.T) {
 	const length = 1200 * time.Millisecond
 	for _, from := range audioCodecs {
 		t.Run(string(from), func(t *testing.T) {
+			t.Parallel()
 			r := startJob(t, "decode", nil)
 			input1(r, from)
 			for i, to := range audioCodecs {
@@ -157,6 +159,7 @@ func TestEveryAudioCodecToEveryOther(t *testing.T) {
 func TestKeyframesComeOnDemandOnly(t *testing.T) {
 	for _, to := range videoCodecs {
 		t.Run(string(to), func(t *testing.T) {
+			t.Parallel()
 			r := startJob(t, "decode", nil)
 			input1(r, codec.VP8)
 			encodeTo(r, 10, to, 300_000)
@@ -191,6 +194,7 @@ func TestBitrateChangesLive(t *testing.T) {
 	units := busy(t, 180)
 	for _, to := range []codec.Name{codec.VP8, codec.VP9, codec.H264} {
 		t.Run(string(to), func(t *testing.T) {
+			t.Parallel()
 			r := startJob(t, "decode", nil)
 			input1(r, codec.VP8)
 			encodeTo(r, 10, to, 200_000)
@@ -234,6 +238,7 @@ func TestSizeChangesInMidStream(t *testing.T) {
 				continue
 			}
 			t.Run(string(from)+" to "+string(to), func(t *testing.T) {
+				t.Parallel()
 				r := startJob(t, "decode", nil)
 				input1(r, from)
 				encodeTo(r, 10, to, 500_000)

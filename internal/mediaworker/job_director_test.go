@@ -112,6 +112,7 @@ func TestDirectorGrid(t *testing.T) {
 	const width, height = 480, 360
 	for _, c := range []struct{ n, columns, rows int }{{1, 1, 1}, {2, 2, 1}, {4, 2, 2}, {9, 3, 3}} {
 		t.Run(fmt.Sprint(c.n), func(t *testing.T) {
+			t.Parallel()
 			s := startDirector(t, 100)
 			s.view(wire.View{Name: "v", Width: width, Height: height, Framerate: 25, Tiles: grid(c.n, c.columns, c.rows, width, height)})
 			s.encode(100, "video:v", codec.H264)

@@ -169,6 +169,7 @@ func TestFilterEveryElement(t *testing.T) {
 	have := Ready().Elements
 	for _, name := range filterElements {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			if !slices.Contains(have, name) {
 				t.Fatalf("%s is not installed", name)
 			}

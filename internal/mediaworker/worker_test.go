@@ -74,6 +74,7 @@ func TestLossAsksForAKeyframe(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			r := startJob(t, "decode", nil)
 			input1(r, codec.VP8)
 			encodeTo(r, 10, codec.VP8, 300_000)
@@ -102,6 +103,7 @@ func TestLossAsksForAKeyframe(t *testing.T) {
 func TestADecoderThatStumblesAsks(t *testing.T) {
 	for _, name := range videoCodecs {
 		t.Run(string(name), func(t *testing.T) {
+			t.Parallel()
 			r := startJob(t, "decode", nil)
 			input1(r, name)
 			encodeTo(r, 10, codec.VP8, 300_000)
@@ -141,6 +143,7 @@ func (r *rig) drain() (got []coded) {
 func TestGarbageNeverHangs(t *testing.T) {
 	for _, name := range append(append([]codec.Name{}, videoCodecs...), audioCodecs...) {
 		t.Run(string(name), func(t *testing.T) {
+			t.Parallel()
 			rnd := rand.New(rand.NewPCG(1, uint64(len(name))))
 			r := startJob(t, "decode", nil)
 			input1(r, name)
@@ -322,13 +325,14 @@ func TestNothingIsLeft(t *testing.T) {
 		once()
 	}
 	files, threads, routines := count("/proc/self/fd"), count("/proc/self/task"), runtime.NumGoroutine()
-	for range 100 {
+	const jobs = 40
+	for range jobs {
 		once()
 	}
 	limit := time.Now().Add(patience)
 	for count("/proc/self/fd") > files+1 || count("/proc/self/task") > threads+4 || runtime.NumGoroutine() > routines+1 {
 		if time.Now().After(limit) {
-			t.Fatalf("after 100 jobs: files %d → %d, threads %d → %d, goroutines %d → %d", files, count("/proc/self/fd"), threads, count("/proc/self/task"), routines, runtime.NumGoroutine())
+			t.Fatalf("after %d jobs: files %d → %d, threads %d → %d, goroutines %d → %d", jobs, files, count("/proc/self/fd"), threads, count("/proc/self/task"), routines, runtime.NumGoroutine())
 		}
 		runtime.GC()
 		time.Sleep(50 * time.Millisecond)
