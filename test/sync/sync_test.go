@@ -153,6 +153,7 @@ func TestSync(t *testing.T) {
 				}
 				t.Logf("%s: %v", what, r.Off)
 				all = append(all, outcome{c, what, *r})
+				keep(t, all[len(all)-1], len(all))
 				c.judge(t, what, r)
 			}
 		})
@@ -168,16 +169,22 @@ func seedOf(i int) (seed uint64) {
 	return 1000*seed + uint64(i)
 }
 
-// report writes the table, and into the folder that GOVIDU_SYNC_PLOTS names what
-// it was made of, with all that other runs left there.
+// keep writes an outcome into the folder that GOVIDU_SYNC_PLOTS names; n tells it
+// from others of that case and kind.
+func keep(t *testing.T, o outcome, n int) {
+	t.Helper()
+	if dir := os.Getenv("GOVIDU_SYNC_PLOTS"); dir != "" {
+		b, err := json.Marshal(o)
+		must(t, err)
+		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s, %s, %d-%d.json", o.Case.Name, o.What, o.Case.Seed, n)), b, 0o600))
+	}
+}
+
+// report writes the table, with all that other runs left in the folder that
+// GOVIDU_SYNC_PLOTS names, and there the table and the plot.
 func report(t *testing.T, all []outcome) {
 	t.Helper()
 	if dir := os.Getenv("GOVIDU_SYNC_PLOTS"); dir != "" {
-		for k, o := range all {
-			b, err := json.Marshal(o)
-			must(t, err)
-			must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%s, %s, %d-%d.json", o.Case.Name, o.What, o.Case.Seed, k)), b, 0o600))
-		}
 		all = nil
 		names, err := filepath.Glob(filepath.Join(dir, "*.json"))
 		must(t, err)
