@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -23,13 +24,27 @@ func TestStorageStartsWithoutItsBucket(t *testing.T) {
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r := begin(t, "--recording-storage=s3", "--s3-bucket=rec/site", "--s3-endpoint=http://"+nobody, "--s3-access-key=a", "--s3-secret-key=hunter2")
+	// A recording of an earlier process, which is in the bucket only.
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "room"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	meta := `{"id":"room","object":"recording","name":"room","outputMode":"COMPOSED","sessionId":"room","status":"ready","url":"https://h/room.mp4","schema":1,"stored":true}`
+	if err := os.WriteFile(filepath.Join(dir, "room", ".recording.room"), []byte(meta), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := begin(t, "--recording-path="+dir, "--recording-storage=s3", "--s3-bucket=rec/site", "--s3-endpoint=http://"+nobody, "--s3-access-key=a", "--s3-secret-key=hunter2")
 	names := r.s.down.Names()
 	if i := slices.Index(names, "recordings"); i < 0 || names[i+1] != "storage" {
 		t.Errorf("closing order is %v", names)
 	}
 	if status, body := r.call("GET", "/metrics", ""); status != 200 || !strings.Contains(body, "govidu_storage_up 1") {
 		t.Errorf("metrics: %d", status)
+	}
+	for path, want := range map[string]int{"/openvidu/api/recordings/room": 200, "/openvidu/recordings/room/room.mp4": 503} {
+		if status, body := r.call("GET", path, ""); status != want {
+			t.Errorf("GET %s: %d %.200s, want %d", path, status, body, want)
+		}
 	}
 	r.signal()
 	r.end()

@@ -237,8 +237,7 @@ func TestComposedRefusals(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				p := together()
-				var h *house
-				h = newComposer(t, nil, "room")
+				h := newComposer(t, nil, "room")
 				_ = h.Close()
 				h.open(func(o *Options) { composer(&h)(o); c.change(h, o, &p) })
 				_, err := h.Start(t.Context(), "room", p)
