@@ -17,11 +17,13 @@ import (
 // layoutState is the answer of the director's layout calls.
 type layoutState struct {
 	Layout map[string]any
-	Tiles  []struct {
-		StreamID, Name      string
-		X, Y, Width, Height int
-		Avatar              bool
-	}
+	Tiles  []layoutTile
+}
+
+type layoutTile struct {
+	StreamID, Name      string
+	X, Y, Width, Height int
+	Avatar              bool
 }
 
 // TestComposed records two pages into one file through the unmodified
