@@ -9,6 +9,8 @@ import (
 	"encoding/base64"
 	"fmt"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/govidu/govidu/internal/fetch"
 	"github.com/govidu/govidu/internal/secret"
 	"github.com/govidu/govidu/openvidu/webpage"
@@ -29,7 +31,9 @@ func (s *server) startPages() error {
 		return fmt.Errorf("start web page layouts: %w", err)
 	}
 	s.down.Add("web pages", func(context.Context) error { return s.pages.Close() })
-	return nil
+	return s.metrics.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "web_pages", Help: "Custom layouts that are web pages and are shown now, each by a Chromium.",
+	}, func() float64 { return float64(s.pages.Count()) }))
 }
 
 // publicKey is the hash of our certificate's key, by which a browser of ours knows

@@ -70,7 +70,7 @@ func flags(profile, proxy, trusted string, width, height int, sandbox bool) []st
 		"--disable-breakpad", "--disable-crash-reporter", "--disable-domain-reliability", "--metrics-recording-only",
 		"--disable-extensions", "--disable-notifications", "--disable-print-preview", "--disable-quic", "--disable-gpu",
 		"--disable-dev-shm-usage", "--password-store=basic", "--use-mock-keychain", "--hide-scrollbars",
-		"--autoplay-policy=no-user-gesture-required", "--auto-accept-this-tab-capture", "--deny-permission-prompts=false",
+		"--autoplay-policy=no-user-gesture-required", "--auto-accept-this-tab-capture",
 		"--disable-background-timer-throttling", "--disable-backgrounding-occluded-windows", "--disable-renderer-backgrounding",
 		"--disable-features=Translate,MediaRouter,OptimizationHints,DialMediaRouteProvider,CalculateNativeWinOcclusion,WebRtcHideLocalIpsWithMdns",
 		"--proxy-server=http://" + proxy, "--proxy-bypass-list=<-loopback>", // loopback goes through the proxy too

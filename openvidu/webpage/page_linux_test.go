@@ -179,8 +179,8 @@ func TestPagesAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Open(t.Context(), s.spec("fine")); !errors.Is(err, studio.ErrNoCapacity) {
-		t.Errorf("a third page: %v", err)
+	if _, err := s.Open(t.Context(), s.spec("fine")); !errors.Is(err, studio.ErrNoCapacity) || s.Count() != 2 {
+		t.Errorf("a third page: %v, %d are shown", err, s.Count())
 	}
 	if err := s.Service.Close(); err != nil { // ends the two
 		t.Fatal(err)

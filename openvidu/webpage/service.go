@@ -193,6 +193,13 @@ func (s *Service) Open(ctx context.Context, spec recording.PageSpec) (recording.
 	return p, nil
 }
 
+// Count is how many pages are shown.
+func (s *Service) Count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.pages)
+}
+
 func (s *Service) forget(p *page) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
