@@ -178,3 +178,28 @@ func TestReserve(t *testing.T) {
 		}
 	})
 }
+
+// Each failure of the recorder ends the recording in order, with its reason.
+func TestComposedDiskFaults(t *testing.T) {
+	for typ, want := range map[string]string{
+		"RESOURCE_ERROR_NO_SPACE_LEFT": "the disk is full", "RESOURCE_ERROR_WRITE": "the file could not be written",
+		"RESOURCE_ERROR_OPEN": "the file could not be made", "UNEXPECTED": "the recorder failed",
+	} {
+		t.Run(typ, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newComposer(t, nil, "room")
+				h.mustStart("room", together())
+				h.node.raise(0, "Error", `{"type":"`+typ+`","description":"input/output error"}`)
+				time.Sleep(time.Second)
+				synctest.Wait()
+				m, err := h.store.readMeta("room")
+				if err != nil || m.Status != Failed || m.Failure != want || m.Reason != "automaticStop" || m.URL == nil {
+					t.Errorf("metadata is %+v, %v", m, err)
+				}
+				if got := h.rooms.statuses("room"); !slices.Equal(got, []Status{Started, Stopped, Failed}) {
+					t.Errorf("events are %v", got)
+				}
+			})
+		})
+	}
+}
