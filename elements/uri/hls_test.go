@@ -25,6 +25,7 @@ import (
 	"github.com/govidu/govidu/internal/codec/codectest"
 	"github.com/govidu/govidu/internal/fetch"
 	"github.com/govidu/govidu/internal/kerr"
+	"github.com/govidu/govidu/pipeline"
 )
 
 // theatre is a world whose HlsEndpoints are served.
@@ -295,6 +296,27 @@ func TestHLSWithoutMedia(t *testing.T) {
 	elementtest.Within(t, "release", func() { h.Release(e) })
 	if status := <-waiting; status != 404 {
 		t.Errorf("a viewer of nothing gets %d", status)
+	}
+}
+
+// A picture that comes three seconds after the sound is waited for: players that
+// began with sound alone could not take it up.
+func TestHLSWaitsForPicture(t *testing.T) {
+	t.Parallel()
+	codectest.NeedFFmpeg(t)
+	h := newTheatre(t)
+	picture, sound := newFootage(h.World, 0, pipeline.Video), newFootage(h.World, 0, pipeline.Audio)
+	e := h.Element("HlsEndpoint", map[string]any{"segmentSeconds": 1}).(*uri.HLS)
+	defer h.Release(e)
+	h.Call(sound, "connect", map[string]any{"sink": e})
+	h.Call(e, "start", nil)
+	before := sound.pushed.Load()
+	elementtest.Eventually(t, "three seconds of sound", func() bool { return sound.pushed.Load() > before+140 })
+	h.Call(picture, "connect", map[string]any{"sink": e, "mediaType": "VIDEO"})
+	_, index := h.get(e.Path())
+	_, media := h.get(strings.TrimSuffix(e.Path(), "index.m3u8") + "stream.m3u8")
+	if !strings.Contains(index, "avc1.") || !strings.Contains(index, "mp4a.40.2") || strings.Count(media, "init") != 1 {
+		t.Errorf("playlists:\n%s\n%s", index, media)
 	}
 }
 
