@@ -152,8 +152,8 @@ func (t *tab) open(ctx context.Context, address string, width, height int) error
 	}
 	switch went.ErrorText {
 	case "":
-	case "net::ERR_HTTP_RESPONSE_CODE_FAILURE": // its body is empty
-		return &loadError{"the page is answered with an error status"}
+	case "net::ERR_HTTP_RESPONSE_CODE_FAILURE": // and no body, as our proxy says that a server is not there
+		return &loadError{"the page is answered with an error status, or its server cannot be reached"}
 	default:
 		return &loadError{"the page cannot be loaded (" + strings.TrimPrefix(went.ErrorText, "net::") + ")"}
 	}
