@@ -28,17 +28,17 @@ import (
 	"github.com/govidu/govidu/pipeline"
 )
 
-// theatre is a world whose HlsEndpoints are served.
-type theatre struct {
+// spectator is a world whose HlsEndpoints are served.
+type spectator struct {
 	*elementtest.World
 	hls *uri.HLSServer
 	web *httptest.Server
 	dir string
 }
 
-func newTheatre(t *testing.T) *theatre {
+func newSpectator(t *testing.T) *spectator {
 	t.Helper()
-	h := &theatre{hls: uri.NewHLSServer(), dir: t.TempDir()}
+	h := &spectator{hls: uri.NewHLSServer(), dir: t.TempDir()}
 	h.web = httptest.NewServer(h.hls)
 	t.Cleanup(func() {
 		h.web.Close()
@@ -51,7 +51,7 @@ func newTheatre(t *testing.T) *theatre {
 }
 
 // play starts an endpoint that footage feeds.
-func (h *theatre) play(params map[string]any) (*footage, *uri.HLS) {
+func (h *spectator) play(params map[string]any) (*footage, *uri.HLS) {
 	h.T.Helper()
 	codectest.NeedFFmpeg(h.T)
 	cam := newFootage(h.World, 0)
@@ -62,7 +62,7 @@ func (h *theatre) play(params map[string]any) (*footage, *uri.HLS) {
 }
 
 // ask makes a request below a stream's path.
-func (h *theatre) ask(method, path string, header map[string]string) (int, http.Header, string) {
+func (h *spectator) ask(method, path string, header map[string]string) (int, http.Header, string) {
 	h.T.Helper()
 	r, err := http.NewRequest(method, h.web.URL+path, nil)
 	if err != nil {
@@ -84,7 +84,7 @@ func (h *theatre) ask(method, path string, header map[string]string) (int, http.
 }
 
 // get is a file that must be there.
-func (h *theatre) get(path string) (http.Header, string) {
+func (h *spectator) get(path string) (http.Header, string) {
 	h.T.Helper()
 	status, header, body := h.ask("GET", path, nil)
 	if status != 200 || body == "" {
@@ -95,7 +95,7 @@ func (h *theatre) get(path string) (http.Header, string) {
 
 func TestHLSEndpoint(t *testing.T) {
 	t.Parallel()
-	h := newTheatre(t)
+	h := newSpectator(t)
 	_, e := h.play(map[string]any{"segmentSeconds": 1, "directory": "file://" + h.dir + "/deep/film"})
 	defer h.Release(e)
 	path := h.Call(e, "getPath", nil).(string)
@@ -190,7 +190,7 @@ func TestHLSReader(t *testing.T) {
 	for _, low := range []bool{false, true} {
 		t.Run(strconv.FormatBool(low), func(t *testing.T) {
 			t.Parallel()
-			h := newTheatre(t)
+			h := newSpectator(t)
 			_, e := h.play(map[string]any{"segmentSeconds": 1, "lowLatency": low})
 			defer h.Release(e)
 			if !low { // it gives up when the next segment is not there yet
@@ -238,7 +238,7 @@ func TestHLSReader(t *testing.T) {
 // With low latency, a player asks for what does not exist yet, and gets it then.
 func TestHLSBlocks(t *testing.T) {
 	t.Parallel()
-	h := newTheatre(t)
+	h := newSpectator(t)
 	_, e := h.play(map[string]any{"segmentSeconds": 1, "lowLatency": true})
 	defer h.Release(e)
 	root := strings.TrimSuffix(e.Path(), "index.m3u8")
@@ -279,7 +279,7 @@ func TestHLSBlocks(t *testing.T) {
 // Nothing to play is waited for, not for ever, and no goroutine stays.
 func TestHLSWithoutMedia(t *testing.T) {
 	t.Parallel()
-	h := newTheatre(t)
+	h := newSpectator(t)
 	e := h.Element("HlsEndpoint", nil).(*uri.HLS)
 	if status, _, _ := h.ask("GET", e.Path(), nil); status != 404 {
 		t.Errorf("before start: %d", status)
@@ -304,7 +304,7 @@ func TestHLSWithoutMedia(t *testing.T) {
 func TestHLSWaitsForPicture(t *testing.T) {
 	t.Parallel()
 	codectest.NeedFFmpeg(t)
-	h := newTheatre(t)
+	h := newSpectator(t)
 	picture, sound := newFootage(h.World, 0, pipeline.Video), newFootage(h.World, 0, pipeline.Audio)
 	e := h.Element("HlsEndpoint", map[string]any{"segmentSeconds": 1}).(*uri.HLS)
 	defer h.Release(e)
@@ -323,7 +323,7 @@ func TestHLSWaitsForPicture(t *testing.T) {
 // What cannot be kept is told, and the stream goes on; what is there stays.
 func TestHLSKeepFails(t *testing.T) {
 	t.Parallel()
-	h := newTheatre(t)
+	h := newSpectator(t)
 	dir := filepath.Join(h.dir, "film")
 	if err := errors.Join(os.Mkdir(dir, 0o700), os.WriteFile(filepath.Join(dir, "stream.m3u8"), []byte("mine"), 0o600)); err != nil {
 		t.Fatal(err)
@@ -342,7 +342,7 @@ func TestHLSKeepFails(t *testing.T) {
 // A folder that goes away while it is written to.
 func TestHLSFolderGoes(t *testing.T) {
 	t.Parallel()
-	h := newTheatre(t)
+	h := newSpectator(t)
 	dir := filepath.Join(h.dir, "film")
 	_, e := h.play(map[string]any{"segmentSeconds": 1, "directory": "file://" + dir})
 	defer h.Release(e)
@@ -361,7 +361,7 @@ func TestHLSFolderGoes(t *testing.T) {
 }
 
 func TestHLSRefuses(t *testing.T) {
-	h := newTheatre(t)
+	h := newSpectator(t)
 	for name, c := range map[string]struct {
 		params map[string]any
 		code   kerr.Code

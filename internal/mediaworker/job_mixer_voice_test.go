@@ -100,3 +100,57 @@ func TestSaturate(t *testing.T) {
 		t.Errorf("samples % x, want % x", out, want)
 	}
 }
+
+// A held voice whose source is never in time says by how much it is off, once, and
+// is heard after it was moved by that.
+func TestVoiceAstray(t *testing.T) {
+	const late = 40 * blockFrames
+	v := newVoice(late)
+	v.held = true
+	piece := steps(1, int(blockFrames))
+	for i := range int64(voiceStray) {
+		if d := v.astray(); d != 0 {
+			t.Fatalf("%d frames astray after %d pieces", d, i)
+		}
+		v.put(i*blockFrames, piece)
+	}
+	d := v.astray()
+	if want := late + voiceCushion - (voiceStray-1)*blockFrames; d != want {
+		t.Fatalf("%d frames astray, want %d", d, want)
+	}
+	if again := v.astray(); again != 0 {
+		t.Errorf("%d frames astray is told twice", again)
+	}
+	v.move(d)
+	v.put(voiceStray*blockFrames, piece)
+	out := make([]int16, mixSamples)
+	for at := late; at <= late+voiceCushion; at += blockFrames {
+		if v.take(at, out); at < late+voiceCushion && out[0] != 0 {
+			t.Errorf("heard at frame %d already", at)
+		}
+	}
+	if !v.take(late+voiceCushion+blockFrames, out) || !slices.Equal(out, piece) {
+		t.Errorf("heard %v", out[:4])
+	}
+}
+
+func TestLoudness(t *testing.T) {
+	var l loudness
+	if _, ok := l.take(); ok {
+		t.Error("a level of nothing")
+	}
+	for _, c := range []struct {
+		amplitude int16
+		want      int
+	}{{0, 127}, {32767, 0}, {-32768, 0}, {3277, 20}, {328, 40}, {1, 90}} {
+		l.add(slices.Repeat([]int16{c.amplitude}, mixSamples))
+		if level, ok := l.take(); !ok || level != c.want {
+			t.Errorf("amplitude %d: level %d, %v, want %d", c.amplitude, level, ok, c.want)
+		}
+	}
+	l.add(slices.Repeat([]int16{3277}, mixSamples))
+	l.add(slices.Repeat([]int16{0}, 9*mixSamples))
+	if level, _ := l.take(); level != 30 {
+		t.Errorf("a tenth of the time: level %d, want 30", level)
+	}
+}

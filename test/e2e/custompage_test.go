@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
 	"image"
 	"net/http/httptest"
@@ -112,15 +113,16 @@ func TestCustomPage(t *testing.T) {
 	}
 	killed := time.Since(length)
 	eventually(t, eventDeadline, "another browser shows the page", func() error {
-		for _, pid := range browsers(t, profiles) {
-			for _, old := range first {
-				if pid == old {
-					return fmt.Errorf("process %d is still there", pid)
-				}
-			}
-			return nil
+		now := browsers(t, profiles)
+		if len(now) == 0 {
+			return errors.New("no browser")
 		}
-		return fmt.Errorf("no browser")
+		for _, pid := range now {
+			if slices.Contains(first, pid) {
+				return fmt.Errorf("process %d is still there", pid)
+			}
+		}
+		return nil
 	})
 	runFor(t, 8*time.Second, "the page is recorded again", func() error { return nil })
 	if n := c.players[0].joins(); n != 1 {
