@@ -32,7 +32,7 @@ test-race: have-gcc-ffmpeg-nginx ## Unit tests with the race detector
 	CGO_ENABLED=1 go test -race -timeout 8m $$(go list ./... | grep -v /test/)
 test-gst: worker have-ffmpeg-nginx ## Tests of what needs GStreamer
 	go vet -tags gst $(GST)
-	CGO_ENABLED=1 go test -tags gst -count=1 -p 1 -timeout 15m $(GST)
+	CGO_ENABLED=1 go test -tags gst -count=1 -p 1 -timeout 15m -run "^($$(grep -l '^//go:build gst' $(GST:=/*_test.go) | xargs grep -hoP '^func \KTest\w+' | paste -sd'|'))$$" $(GST)
 test-e2e: web build worker have-node-chromium-ffmpeg-nginx ## End-to-end tests: the binaries, real Chromium, the old clients
 	$(E2E) -timeout 20m ./test/...
 test-faults: web build worker have-node-chromium-ffmpeg-nginx ## Long tests: kill -9, crashing workers, leaks, every layout, strict times (run alone)
