@@ -25,10 +25,10 @@ run: web build ## Start a developer server on https://localhost:4443; the worker
 	@mkdir -p .tools; ($(MAKE) --no-print-directory worker >.tools/worker.log 2>&1 && echo "The media worker is built." || echo "The media worker was not built: see .tools/worker.log") &
 	exec bin/openvidu-server --dev $(ARGS)
 
-test: have-gcc-gstreamer-node-chromium-ffmpeg-nginx ## Everything: page, build, lint, unit tests with -race, GStreamer, end to end
+test: have-gcc-gstreamer-node-chromium-ffmpeg-nginx-jq ## Everything: page, build, lint, unit tests with -race, GStreamer, end to end
 	$(MAKE) --no-print-directory web build worker
 	scripts/test.sh
-test-race: have-gcc-ffmpeg-nginx ## Unit tests with the race detector
+test-race: have-gcc-ffmpeg-nginx-jq ## Unit tests with the race detector
 	CGO_ENABLED=1 go test -race -timeout 8m $$(go list ./... | grep -v /test/)
 test-gst: worker have-ffmpeg-nginx ## Tests of what needs GStreamer
 	go vet -tags gst $(GST)

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Installs the named tools if they are missing: gcc make node chromium ffmpeg xvfb
+# jq (and openssl: with them strangers check a recording's proof)
 # gstreamer (to build and run media workers) gstreamer-runtime (to run them)
 # nginx (with its RTMP module; tests start it, the system does not).
 # Debian 12 and its relatives; as root, or with sudo. It says what it does and
@@ -45,6 +46,7 @@ for tool in "$@"; do
 	chromium) [ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null || packages+=(chromium fonts-dejavu-core) ;;
 	xvfb) command -v Xvfb >/dev/null || packages+=(xvfb) ;;
 	ffmpeg) command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || packages+=(ffmpeg) ;;
+	jq) command -v jq >/dev/null && command -v openssl >/dev/null || packages+=(jq openssl) ;;
 	gstreamer) gstreamer_ok || packages+=("${gstreamer_packages[@]}") ;;
 	gstreamer-runtime) packages+=("${runtime_packages[@]}") ;; # apt-get knows what is there
 	nginx) ;; # below

@@ -302,7 +302,7 @@ func TestNothingToVerify(t *testing.T) {
 func TestThirdParty(t *testing.T) {
 	for _, tool := range []string{"jq", "openssl", "sha256sum", "base64"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip(tool + " is not installed")
+			t.Fatalf("this test needs %s: scripts/install.sh jq", tool)
 		}
 	}
 	keys := newKeys(t)
