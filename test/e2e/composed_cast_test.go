@@ -73,7 +73,8 @@ func (c *cast) until(n int) {
 
 func (c *cast) add(number int) *player {
 	c.t.Helper()
-	p := &player{wire: dialWire(c.t, c.s), clip: clipOf(c.t, number, 640, 360), begin: c.begin}
+	clip := clipOf(c.t, number, 640, 360) // first: a socket that does not join in time is closed
+	p := &player{wire: dialWire(c.t, c.s), clip: clip, begin: c.begin}
 	p.token, p.connection = c.s.connection(c.session, "PUBLISHER", nil)
 	params := joinParams(c.session, p.token)
 	params["metadata"] = fmt.Sprintf(`{"clientData":"Player %d"}`, number)

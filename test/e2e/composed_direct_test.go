@@ -138,11 +138,12 @@ func TestComposedDirected(t *testing.T) {
 		}
 	}
 	if len(cuts) > pauses && !strictTimes() {
-		t.Logf("the machine is too busy: the film jumps at %v", cuts)
+		t.Logf("the machine is too busy: the film jumps at %v, %d pictures of %v", cuts, len(numbers), length)
 		return
 	}
 	if len(cuts) != pauses {
-		t.Fatalf("the film jumps at %v, want %d times", cuts, pauses)
+		t.Fatalf("the film jumps at %v, want %d times: %d pictures can be read, from %d to %d, %d cannot; the pauses were %v to %v",
+			cuts, pauses, len(numbers), numbers[0], numbers[len(numbers)-1], broken, paused, resumed)
 	}
 	if strictTimes() && lost > 0 {
 		t.Errorf("%d numbers are missing outside of the pauses", lost)
@@ -172,14 +173,14 @@ func TestComposedDirected(t *testing.T) {
 	if longest > 0.085 && strictTimes() {
 		t.Errorf("the film stands still for %.3f s", longest)
 	}
-	if behind <= 0 {
+	if behind <= 0 && strictTimes() {
 		t.Errorf("pictures are %v old when they are recorded", behind)
 	}
 
 	// Changes: when the first changed picture was recorded, after the call.
 	var changed []int
 	for i := 1; i < len(shown); i++ {
-		if shown[i] != shown[i-1] && numbers[i] >= int(settled/actor.PictureTime)-15 {
+		if shown[i] != shown[i-1] && (numbers[i] >= int(settled/actor.PictureTime)-15 || !strictTimes()) {
 			changed = append(changed, numbers[i])
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"os/exec"
+	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -86,4 +88,25 @@ func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.buf.String()
+}
+
+// brief is what a reader wants first: warnings and the last lines, none of them long,
+// so that they do not hide what the test itself says.
+func (t *tail) brief() string {
+	const last, width, most = 12, 300, 60
+	lines := slices.Collect(strings.Lines(t.String()))
+	var kept []string
+	for i, line := range lines {
+		if i < len(lines)-last && !strings.Contains(line, "level=WARN") && !strings.Contains(line, "level=ERROR") {
+			continue
+		}
+		if line = strings.TrimSuffix(line, "\n"); len(line) > width {
+			line = line[:width] + "…"
+		}
+		kept = append(kept, line)
+	}
+	if over := len(kept) - most; over > 0 {
+		kept = kept[over:]
+	}
+	return strings.Join(kept, "\n")
 }

@@ -67,7 +67,7 @@ func startServerIn(t testing.TB, home string, flags ...string) *server {
 		s.proc.kill()
 		s.client.CloseIdleConnections()
 		if t.Failed() {
-			t.Logf("log of the server:\n%s", s.proc.log)
+			t.Logf("log of the server, warnings and the end:\n%s", s.proc.log.brief())
 		}
 	})
 	eventually(t, startDeadline, "the server writes its ready file", func() error {
