@@ -31,7 +31,10 @@ tests() { # name, command... : counts packages by the lines of go test
 	if [ "$status" -ne 0 ] && [ "$bad" -eq 0 ]; then bad=1; fi
 	if [ "$ok" -eq 0 ] && [ "$bad" -eq 0 ]; then bad=1; echo "no test ran"; fi
 	passed=$((passed + ok)) failed=$((failed + bad))
-	if [ "$bad" -gt 0 ]; then names+=("$name"); fi
+	if [ "$bad" -gt 0 ]; then
+		names+=("$name")
+		grep -E '^[[:space:]]*(--- FAIL:|[A-Za-z0-9_]+_test\.go:[0-9]+:|panic:|WARNING: DATA RACE)|^FAIL' "$out/log" >>"$out/causes"
+	fi
 	echo "== $name: $((SECONDS - start)) s"
 }
 
@@ -41,6 +44,10 @@ tests "unit tests with -race" env CGO_ENABLED=1 go test -race -timeout 8m $(go l
 tests "tests with GStreamer" make --no-print-directory test-gst
 tests "end-to-end tests" scripts/node.sh go test -count=1 -p 1 -timeout 20m ./test/...
 
+if [ -s "$out/causes" ]; then
+	echo "== what failed"
+	cut -c1-300 "$out/causes" | tail -n 60
+fi
 if [ "$failed" -gt 0 ]; then printf 'failed: %s\n' "${names[@]}"; fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
