@@ -31,36 +31,40 @@ func bandwidth(kbps int) []string {
 	return []string{"b=AS:" + strconv.Itoa(kbps), "b=TIAS:" + strconv.Itoa(kbps*1000)}
 }
 
-// composeAnswer turns the library's answers to the plans into the one that the
-// peer gets: every offered section in its place with its mid, protocol, payload
-// order and spelling, what is not used refused (port 0).
-func composeAnswer(remote *description, plans []*plan, owns []*description, c caps) (*description, error) {
-	origin := "1"
-	if len(owns) > 0 {
-		origin = originID(owns[0])
-	}
+// ownEnd is what of ours goes into a section: credentials, keys and streams.
+type ownEnd struct {
+	ufrag, pwd  string
+	fingerprint string // "sha-256 AB:…"
+	setup       string
+	stream      string // the msid's stream and the CNAME
+}
+
+// composeAnswer writes the answer to the legs' plans: every offered section in
+// its place with its mid, protocol, payload order and spelling, what is not used
+// refused (port 0).
+func (p *Peer) composeAnswer(remote *description, c caps) *description {
 	out := &description{session: []string{
-		"o=- " + origin + " 1 IN IP4 0.0.0.0", "s=-", "c=IN IP4 0.0.0.0", "t=0 0",
+		"o=- " + p.origin + " 1 IN IP4 0.0.0.0", "s=-", "c=IN IP4 0.0.0.0", "t=0 0",
 	}}
+	if len(p.legs) == 0 {
+		out.session[0] = "o=- 1 1 IN IP4 0.0.0.0"
+	}
 	for _, l := range remote.session { // mirrored, as the original does
 		if l == "a=extmap-allow-mixed" || strings.HasPrefix(l, "a=msid-semantic:") {
 			out.session = append(out.session, l)
 		}
 	}
-	groups := make([][]string, len(plans))
+	groups := make([][]string, len(p.legs))
 	for i, s := range remote.sections {
-		own, at, err := ownSection(plans, owns, i)
-		if err != nil {
-			return nil, err
-		}
-		if own == nil || own.port == 0 {
+		at := slices.IndexFunc(p.legs, func(l *leg) bool { return slices.Contains(l.plan.use, i) })
+		if at < 0 {
 			out.sections = append(out.sections, refuse(s))
 			continue
 		}
 		if mid, ok := s.attr("mid"); ok {
 			groups[at] = append(groups[at], mid)
 		}
-		out.sections = append(out.sections, answerSection(s, own, c.of(s.media)))
+		out.sections = append(out.sections, p.answerSection(p.legs[at], i, s, c.of(s.media)))
 	}
 	for _, offered := range remote.bundles() {
 		for _, g := range groups {
@@ -69,23 +73,7 @@ func composeAnswer(remote *description, plans []*plan, owns []*description, c ca
 			}
 		}
 	}
-	return out, nil
-}
-
-// ownSection is the library's answer to the i-th offered section and the plan
-// that it belongs to; nil when no plan uses it.
-func ownSection(plans []*plan, owns []*description, i int) (*section, int, error) {
-	for at, p := range plans {
-		n := slices.Index(p.use, i)
-		if n < 0 {
-			continue
-		}
-		if len(owns[at].sections) != len(p.use) {
-			return nil, 0, fmt.Errorf("answer: %d sections for %d", len(owns[at].sections), len(p.use))
-		}
-		return owns[at].sections[n], at, nil
-	}
-	return nil, 0, nil
+	return out
 }
 
 // rtcpLine is for peers that look for it (RFC 3605), though RTCP is multiplexed.
@@ -103,76 +91,114 @@ func refuse(s *section) *section {
 	return r
 }
 
-// answerSection gives the library's section the offered one's face.
-func answerSection(offered, own *section, kbps int) *section {
+// answerSection answers an offered section that the leg uses.
+func (p *Peer) answerSection(l *leg, i int, offered *section, kbps int) *section {
+	own := l.own
 	s := &section{media: offered.media, port: 9, proto: offered.proto}
-	if s.media != "application" {
+	m, isMedia := l.plan.media[i]
+	if isMedia {
 		s.lines = append(s.lines, rtcpLine)
-	}
-	if receiving(own) {
-		s.lines = append(s.lines, bandwidth(kbps)...)
+		if m.recv {
+			s.lines = append(s.lines, bandwidth(kbps)...)
+		}
 	}
 	if mid, ok := offered.attr("mid"); ok {
 		s.lines = append(s.lines, "a=mid:"+mid)
 	}
-	s.lines = append(s.lines, "a=ice-options:trickle")
-	for _, l := range own.lines {
-		if k, _, ok := cutAttr(l); !ok || k == "mid" || obsolete(l) || k == "rtcp-rsize" && !offered.has(k) {
-			continue
-		}
-		if _, isCodec := codecLine(l); !isCodec {
-			s.lines = append(s.lines, l)
-		}
-	}
-	if offered.media == "application" {
-		s.formats = own.formats
+	s.lines = append(s.lines, "a=ice-options:trickle", "a=setup:"+own.setup)
+	if !isMedia {
+		s.formats = []string{"webrtc-datachannel"}
+		s.lines = append(s.lines, dataLines...)
+		s.lines = append(s.lines, "a=ice-ufrag:"+own.ufrag, "a=ice-pwd:"+own.pwd, "a=fingerprint:"+own.fingerprint)
 		return s
 	}
+	s.lines = append(s.lines, "a=ice-ufrag:"+own.ufrag, "a=ice-pwd:"+own.pwd, "a=rtcp-mux")
+	if offered.has("rtcp-rsize") && m.kind == pipeline.Video {
+		s.lines = append(s.lines, "a=rtcp-rsize")
+	}
+	s.lines = append(s.lines, m.extLines...)
+	if m.send {
+		s.lines = append(s.lines, p.Sender(m.kind).lines(own.stream, m.retransmits())...)
+	}
+	s.lines = append(s.lines, "a="+m.direction(), "a=fingerprint:"+own.fingerprint)
+	for _, rid := range m.rids {
+		s.lines = append(s.lines, "a=rid:"+rid+" recv")
+	}
+	if len(m.rids) > 0 {
+		s.lines = append(s.lines, "a=simulcast:recv "+strings.Join(m.rids, ";"))
+	}
 	for _, pt := range offered.formats {
-		if !slices.Contains(own.formats, pt) || slices.Contains(s.formats, pt) {
+		if !m.uses(pt) || slices.Contains(s.formats, pt) {
 			continue
 		}
 		s.formats = append(s.formats, pt)
-		s.lines = append(s.lines, codecLines(offered, own, pt)...)
+		s.lines = append(s.lines, codecLines(offered, m.kind, pt)...)
 	}
 	return s
 }
 
-// obsolete tells of the library's lines that a=msid has replaced long ago.
-func obsolete(l string) bool {
-	return strings.HasPrefix(l, "a=ssrc:") && (strings.Contains(l, " mslabel:") || strings.Contains(l, " label:"))
+// dataLines are those of a section of data channels (RFC 8841).
+var dataLines = []string{"a=sendrecv", "a=sctp-port:5000", "a=max-message-size:" + strconv.Itoa(MaxMessage)}
+
+// uses tells whether a payload type was negotiated, as a codec or for resending.
+func (m *media) uses(pt string) bool {
+	n, err := strconv.ParseUint(pt, 10, 7)
+	return err == nil && slices.ContainsFunc(m.codecs, func(c rtpCodec) bool {
+		return c.pt == uint8(n) || n != 0 && c.rtx == uint8(n)
+	})
+}
+
+// retransmits tells whether any codec has a payload type for resending.
+func (m *media) retransmits() bool {
+	return slices.ContainsFunc(m.codecs, func(c rtpCodec) bool { return c.rtx != 0 })
+}
+
+func (m *media) direction() string {
+	switch {
+	case m.send && m.recv:
+		return sendrecv
+	case m.send:
+		return sendonly
+	case m.recv:
+		return recvonly
+	}
+	return inactive
+}
+
+// lines declare the Sender's streams (RFC 5576, RFC 8830).
+func (s *Sender) lines(stream string, rtx bool) []string {
+	track := strings.ToLower(s.kind.String())
+	var lines []string
+	ssrcs := []uint32{s.ssrc}
+	if rtx {
+		ssrcs = append(ssrcs, s.rtxSSRC)
+		lines = append(lines, fmt.Sprintf("a=ssrc-group:FID %d %d", s.ssrc, s.rtxSSRC))
+	}
+	for _, ssrc := range ssrcs {
+		lines = append(lines, fmt.Sprintf("a=ssrc:%d cname:%s", ssrc, stream), fmt.Sprintf("a=ssrc:%d msid:%s %s", ssrc, stream, track))
+	}
+	return append(lines, "a=msid:"+stream+" "+track)
 }
 
 // codecLines are the lines of one payload type: names and parameters as
 // offered, feedback as negotiated.
-func codecLines(offered, own *section, pt string) []string {
-	var maps, feedback []string
+func codecLines(offered *section, kind pipeline.Kind, pt string) []string {
+	var maps []string
 	for _, l := range offered.lines {
 		if at, ok := codecLine(l); ok && at == pt && !strings.HasPrefix(l, "a=rtcp-fb:") {
 			maps = append(maps, l)
 		}
 	}
-	hasMap := slices.ContainsFunc(maps, func(l string) bool { return strings.HasPrefix(l, "a=rtpmap:") })
-	for _, l := range own.lines {
-		at, ok := codecLine(l)
-		switch {
-		case !ok || at != pt:
-		case strings.HasPrefix(l, "a=rtcp-fb:"):
-			feedback = append(feedback, l)
-		case !hasMap && strings.HasPrefix(l, "a=rtpmap:"):
-			maps = append([]string{l}, maps...)
+	name, rate, _ := offered.encoding(pt)
+	if !slices.ContainsFunc(maps, func(l string) bool { return strings.HasPrefix(l, "a=rtpmap:") }) {
+		maps = append([]string{fmt.Sprintf("a=rtpmap:%s %s/%d", pt, name, rate)}, maps...)
+	}
+	if !strings.EqualFold(name, "rtx") {
+		for _, fb := range offered.feedback(kind, pt) {
+			maps = append(maps, "a=rtcp-fb:"+pt+" "+fb)
 		}
 	}
-	return append(maps, feedback...)
-}
-
-func receiving(s *section) bool {
-	for _, l := range s.lines {
-		if l == "a=recvonly" || l == "a=sendrecv" {
-			return true
-		}
-	}
-	return false
+	return maps
 }
 
 // offerMid is what a section of an offer of ours is called.
@@ -181,56 +207,6 @@ func offerMid(k pipeline.Kind) string {
 		return "application0"
 	}
 	return strings.ToLower(k.String()) + "0"
-}
-
-// dress makes an offer of our own look like Kurento's, and adds to it what
-// answers get too.
-func (d *description) dress(c caps) {
-	var group []string
-	for _, s := range d.sections {
-		mid := offerMid(kindOf(s.media))
-		group = append(group, mid)
-		s.lines = slices.DeleteFunc(s.lines, func(l string) bool { return strings.HasPrefix(l, "c=") || obsolete(l) })
-		for i, l := range s.lines {
-			if strings.HasPrefix(l, "a=mid:") {
-				s.lines[i] = "a=mid:" + mid
-			}
-		}
-		if s.media != "application" {
-			s.proto = "RTP/SAVPF"
-			s.lines = append(s.lines, rtcpLine)
-		}
-		if receiving(s) {
-			s.lines = slices.Insert(s.lines, 0, bandwidth(c.of(s.media))...)
-		}
-		s.lines = append(s.lines, "a=ice-options:trickle")
-	}
-	var session []string
-	for _, l := range d.session {
-		switch {
-		case strings.HasPrefix(l, "o="):
-			l = "o=- " + originID(d) + " 1 IN IP4 0.0.0.0"
-		case strings.HasPrefix(l, "s="):
-			session = append(session, l)
-			l = "c=IN IP4 0.0.0.0"
-		case strings.HasPrefix(l, "a=group:BUNDLE"):
-			l = "a=group:BUNDLE " + strings.Join(group, " ")
-		case strings.HasPrefix(l, "t="):
-		default:
-			continue
-		}
-		session = append(session, l)
-	}
-	d.session = session
-}
-
-func originID(d *description) string {
-	for _, l := range d.session {
-		if f := strings.Fields(l); strings.HasPrefix(l, "o=") && len(f) > 1 {
-			return f[1]
-		}
-	}
-	return "1"
 }
 
 // text writes the description; candidates are lines without "a=", by section.

@@ -1,24 +1,23 @@
 package transport
 
 import (
+	"errors"
 	"slices"
-	"strconv"
 	"strings"
 
-	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/pipeline"
 )
 
 // plan is what we make of the sections of a remote description that share a
-// transport: which are used, and the cleaned text that the library gets. The
-// library never sees a section that is not used, an attribute that it does not
-// need, or a candidate.
+// transport: which are used, what was negotiated of them, and how the transport
+// is secured.
 type plan struct {
-	remote *description
-	use    []int    // indexes of used sections, in order
-	mids   []string // what they are called inside
-	text   string
-	active bool // the remote end insists on being the DTLS server
+	remote            *description
+	use               []int           // indexes of used sections, in order
+	media             map[int]media   // by index, of audio and video
+	ufrag, pwd, print string
+	lite              bool // the remote end answers checks only (RFC 8445 §2.5)
+	active            bool // the remote end insists on being the DTLS server
 }
 
 // planOffer chooses the first section of each kind that can carry media over
@@ -47,53 +46,53 @@ func planOffer(d *description, data bool) []*plan {
 		}
 		p.use = append(p.use, i)
 	}
-	for _, p := range plans {
-		p.mids = p.inside()
-		p.write()
-	}
 	return plans
 }
 
-// inside are the names of the used sections towards the library: the peer's
-// own, which its packets may carry, unless the library would take them for a
-// sign of old, or they are none.
-func (p *plan) inside() []string {
-	var mids []string
-	for n, i := range p.use {
-		mid, _ := p.remote.sections[i].attr("mid")
-		switch strings.ToLower(mid) {
-		case "", "audio", "video", "data":
-			mid = strconv.Itoa(n)
-		}
-		if len(mid) > 32 || strings.ContainsAny(mid, " \t") {
-			mid = strconv.Itoa(n)
-		}
-		if slices.Contains(mids, mid) {
-			mid = "x" + strconv.Itoa(n) + mid
-		}
-		mids = append(mids, mid)
-	}
-	return mids
-}
-
-// planAnswer takes an answer to an offer of ours, section by section; mids are
-// the names in that offer.
-func planAnswer(d *description, mids []string) (*plan, bool) {
-	if len(d.sections) != len(mids) {
+// planAnswer takes an answer to an offer of ours, section by section; nil when
+// it has another number of them. alive tells whether anything is left to connect.
+func planAnswer(d *description, sections int) (p *plan, alive bool) {
+	if len(d.sections) != sections {
 		return nil, false
 	}
-	p := &plan{remote: d, mids: mids}
-	alive := false
+	p = &plan{remote: d}
 	for i, s := range d.sections {
+		if s.port == 0 && !s.has("bundle-only") {
+			continue
+		}
 		p.use = append(p.use, i)
-		if s.port != 0 || s.has("bundle-only") {
-			_, hasKey := d.inherited(s, "fingerprint")
-			_, hasICE := d.inherited(s, "ice-ufrag")
-			alive = alive || hasKey && hasICE
+		_, hasKey := d.inherited(s, "fingerprint")
+		_, hasICE := d.inherited(s, "ice-ufrag")
+		alive = alive || hasKey && hasICE
+	}
+	return p, alive
+}
+
+// read fills in what was negotiated; it fails on what cannot be a transport.
+func (p *plan) read(layers bool) error {
+	p.ufrag, p.pwd, p.print = p.security()
+	if len(p.ufrag) < 4 || len(p.ufrag) > 256 || len(p.pwd) < 22 || len(p.pwd) > 256 {
+		return errors.New("ICE user fragment or password is not as long as RFC 8839 wants them")
+	}
+	if _, err := parseFingerprint(p.print); err != nil {
+		return err
+	}
+	_, p.lite = findAttr(p.remote.session, "ice-lite")
+	p.media = map[int]media{}
+	for _, i := range p.use {
+		s := p.remote.sections[i]
+		switch setup, _ := p.remote.inherited(s, "setup"); setup {
+		case "", "actpass", "active":
+		case "passive":
+			p.active = true
+		default:
+			return errors.New("no DTLS role is left for us")
+		}
+		if kindOf(s.media) == pipeline.Audio || kindOf(s.media) == pipeline.Video {
+			p.media[i] = p.remote.negotiate(s, layers)
 		}
 	}
-	p.write()
-	return p, alive
+	return nil
 }
 
 // usable tells whether the section can be carried. One that is bundled with
@@ -109,73 +108,11 @@ func (d *description) usable(s *section, data, bundled bool) bool {
 	}
 	switch s.media {
 	case "audio", "video":
-		return strings.Contains(s.proto, "RTP/SAVP") && d.direction(s) != inactive && s.carries()
+		return strings.Contains(s.proto, "RTP/SAVP") && d.direction(s) != inactive && len(s.codecs()) > 0
 	case "application":
 		return data && strings.Contains(s.proto, "SCTP") && slices.Contains(s.formats, "webrtc-datachannel")
 	}
 	return false
-}
-
-// carries tells whether one of the section's codecs is ours.
-func (s *section) carries() bool {
-	kind := kindOf(s.media)
-	for _, pt := range s.formats {
-		name := s.encoding(pt)
-		if name == "" {
-			continue
-		}
-		n := codec.Parse(name)
-		if n == codec.H264 && !s.modeOne(pt) {
-			continue
-		}
-		switch n {
-		case codec.VP8, codec.VP9, codec.AV1, codec.H264:
-			if kind == pipeline.Video {
-				return true
-			}
-		case codec.Opus, codec.PCMU, codec.PCMA:
-			if kind == pipeline.Audio {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// modeOne tells whether an H264 payload type has packetization-mode 1 and a
-// profile that we answer (baseline, main, high).
-func (s *section) modeOne(pt string) bool {
-	for _, l := range s.lines {
-		k, v, ok := cutAttr(l)
-		if !ok || k != "fmtp" {
-			continue
-		}
-		if rest, ok := strings.CutPrefix(v, pt+" "); ok {
-			return strings.Contains(rest, "packetization-mode=1")
-		}
-	}
-	return false
-}
-
-// encoding is the payload type's name from a=rtpmap, or from RFC 3551's table.
-func (s *section) encoding(pt string) string {
-	for _, l := range s.lines {
-		k, v, ok := cutAttr(l)
-		if !ok || k != "rtpmap" {
-			continue
-		}
-		if rest, ok := strings.CutPrefix(v, pt+" "); ok {
-			name, _, _ := strings.Cut(strings.TrimSpace(rest), "/")
-			return name
-		}
-	}
-	switch pt {
-	case "0":
-		return "PCMU"
-	case "8":
-		return "PCMA"
-	}
-	return ""
 }
 
 func kindOf(media string) pipeline.Kind {
@@ -188,83 +125,6 @@ func kindOf(media string) pipeline.Kind {
 		return pipeline.Data
 	}
 	return 0
-}
-
-// kept are the attributes the library needs. Left out on purpose: candidates
-// (checked by us, added one by one), rid and simulcast (without them a browser
-// sends one layer), mid (see inside).
-var kept = map[string]bool{
-	"rtpmap": true, "fmtp": true, "rtcp-fb": true, "extmap": true, "ssrc": true, "ssrc-group": true,
-	"msid": true, "rtcp-mux": true, "sctp-port": true, "max-message-size": true,
-}
-
-// write makes the cleaned text.
-func (p *plan) write() {
-	d := p.remote
-	var b strings.Builder
-	line := func(parts ...string) {
-		for _, s := range parts {
-			b.WriteString(s)
-		}
-		b.WriteString("\r\n")
-	}
-	line("v=0")
-	line("o=- 1 1 IN IP4 0.0.0.0")
-	line("s=-")
-	line("t=0 0")
-	if _, ok := findAttr(d.session, "extmap-allow-mixed"); ok {
-		line("a=extmap-allow-mixed")
-	}
-	if _, ok := findAttr(d.session, "ice-lite"); ok {
-		line("a=ice-lite")
-	}
-	line("a=group:BUNDLE ", strings.Join(p.mids, " "))
-	ufrag, pwd, print := p.security()
-	for n, i := range p.use {
-		s := d.sections[i]
-		setup, _ := d.inherited(s, "setup")
-		if setup == "" {
-			setup = "actpass"
-		}
-		p.active = p.active || setup == "passive"
-		port, dir := "9", d.direction(s)
-		if s.port == 0 && !s.has("bundle-only") {
-			port, dir = "0", inactive
-		}
-		proto := "UDP/TLS/RTP/SAVPF"
-		if s.media == "application" {
-			proto = "UDP/DTLS/SCTP"
-		}
-		line("m=", s.media, " ", port, " ", proto, " ", strings.Join(s.formats, " "))
-		line("c=IN IP4 0.0.0.0")
-		line("a=mid:", p.mids[n])
-		line("a=", dir)
-		line("a=ice-ufrag:", ufrag)
-		line("a=ice-pwd:", pwd)
-		line("a=ice-options:trickle")
-		line("a=fingerprint:", print)
-		line("a=setup:", setup)
-		for _, pt := range s.formats {
-			if (pt == "0" || pt == "8") && s.media == "audio" && !s.mapped(pt) {
-				line("a=rtpmap:", pt, " ", s.encoding(pt), "/8000")
-			}
-		}
-		for _, l := range s.lines {
-			if k, _, ok := cutAttr(l); ok && kept[k] {
-				line(l)
-			}
-		}
-	}
-	p.text = b.String()
-}
-
-func (s *section) mapped(pt string) bool {
-	for _, l := range s.lines {
-		if strings.HasPrefix(l, "a=rtpmap:"+pt+" ") {
-			return true
-		}
-	}
-	return false
 }
 
 // security is what the transport of the used sections needs: they are bundled,
@@ -280,13 +140,4 @@ func (p *plan) security() (ufrag, pwd, print string) {
 		}
 	}
 	return ufrag, pwd, print
-}
-
-// receives tells whether the remote end takes media of the n-th used section.
-func (p *plan) receives(n int) bool {
-	switch p.remote.direction(p.remote.sections[p.use[n]]) {
-	case sendrecv, recvonly:
-		return true
-	}
-	return false
 }
