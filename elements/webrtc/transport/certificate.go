@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
@@ -17,7 +18,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/pion/webrtc/v4"
 )
 
 // CertificateType is the kind of key behind the DTLS certificate of a Peer.
@@ -31,7 +31,7 @@ const (
 
 // processRSA is the process's RSA certificate, one for all Engines: finding the
 // primes takes a while.
-var processRSA = sync.OnceValues(func() (*webrtc.Certificate, error) {
+var processRSA = sync.OnceValues(func() (*certificate, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, fmt.Errorf("generate RSA media key: %w", err)
@@ -40,7 +40,7 @@ var processRSA = sync.OnceValues(func() (*webrtc.Certificate, error) {
 })
 
 // certificate gives the one of a type.
-func (e *Engine) certificate(t CertificateType) (*webrtc.Certificate, error) {
+func (e *Engine) certificate(t CertificateType) (*certificate, error) {
 	if t != RSA {
 		return e.ecdsa, nil
 	}
@@ -79,26 +79,41 @@ func (e *Engine) loadCertificates() error {
 
 // selfSigned makes a DTLS certificate. Peers check its fingerprint, nobody its
 // dates, but the library refuses an expired one: ten years outlive the process.
-func selfSigned(key crypto.PrivateKey) (*webrtc.Certificate, error) {
+func selfSigned(key crypto.Signer) (*certificate, error) {
 	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 62))
 	if err != nil {
 		return nil, err
 	}
-	return webrtc.NewCertificate(key, x509.Certificate{
+	template := x509.Certificate{
 		SerialNumber: serial,
 		Subject:      pkix.Name{CommonName: "WebRTC"},
 		Issuer:       pkix.Name{CommonName: "WebRTC"},
 		NotBefore:    time.Now().Add(-24 * time.Hour),
 		NotAfter:     time.Now().AddDate(10, 0, 0),
 		Version:      2,
-	})
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, key.Public(), key)
+	if err != nil {
+		return nil, err
+	}
+	return newCertificate(key, der), nil
+}
+
+// certificate is a DTLS certificate with its key, and its fingerprint.
+type certificate struct {
+	pair  tls.Certificate
+	print string
+}
+
+func newCertificate(key crypto.PrivateKey, der []byte) *certificate {
+	return &certificate{tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, fingerprintOf(der)}
 }
 
 // maxPEM is how large a certificate file may be, in bytes.
 const maxPEM = 1 << 20
 
 // readPEM reads a private key and the first certificate of a file, in any order.
-func readPEM(name string, want CertificateType) (*webrtc.Certificate, error) {
+func readPEM(name string, want CertificateType) (*certificate, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, fmt.Errorf("read media certificate: %w", err)
@@ -132,8 +147,7 @@ func readPEM(name string, want CertificateType) (*webrtc.Certificate, error) {
 	if err := matches(key, cert, want); err != nil {
 		return nil, fmt.Errorf("read media certificate %s: %w", name, err)
 	}
-	c := webrtc.CertificateFromX509(key, cert)
-	return &c, nil
+	return newCertificate(key, cert.Raw), nil
 }
 
 func parseKey(der []byte) (crypto.PrivateKey, error) {

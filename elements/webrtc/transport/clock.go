@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
-	"github.com/pion/webrtc/v4"
 )
 
 // ntpEpoch is 1 January 1900 in Unix seconds (RFC 3550 §4).
@@ -24,17 +22,10 @@ func toNTP(t time.Time) uint64 {
 	return seconds<<32 | uint64(t.Nanosecond())<<32/1e9
 }
 
-// captured is when a packet's media was captured, by the clock of the sender's
+// captureTime is when a packet's media was captured, by the clock of the sender's
 // reports, if the packet says so (abs-capture-time): an NTP time, and, when the
 // media is from elsewhere, how far the sender's clock is ahead of that one.
-func (r *Receiver) captured(h *rtp.Header) time.Time {
-	r.mu.Lock()
-	id := r.stamp
-	r.mu.Unlock()
-	if id == 0 || !h.Extension {
-		return time.Time{}
-	}
-	b := h.GetExtension(id)
+func captureTime(b []byte) time.Time {
 	if len(b) != 8 && len(b) != 16 || binary.BigEndian.Uint64(b) == 0 {
 		return time.Time{}
 	}
@@ -52,30 +43,24 @@ const (
 	askPause = 200 * time.Millisecond
 )
 
-// askReports asks for the first sender report of streams that have begun
+// reportRequest asks for the first sender report of a stream that has begun
 // (RFC 6051 §3.2): browsers send it after seconds else, and until then nobody
-// knows what was captured together.
-func (p *Peer) askReports() {
-	if !p.connected.Load() {
-		return
+// knows what was captured together. nil when it is not needed.
+func (e *encoding) reportRequest(now time.Time) rtcp.Packet {
+	if e.clock == nil || e.stats.packets == 0 || e.asked >= maxAsked || now.Sub(e.askedAt) < askPause || !e.clock.Waits() {
+		return nil
 	}
-	for _, r := range []*Receiver{p.audioIn, p.videoIn} {
-		if packet, pc := r.reportRequest(time.Now()); packet != nil {
-			if err := pc.WriteRTCP([]rtcp.Packet{packet}); err != nil {
-				p.debug("report request not sent", "err", err)
-			}
-		}
-	}
+	e.asked++
+	e.askedAt = now
+	return &rtcp.RapidResynchronizationRequest{MediaSSRC: e.stats.ssrc}
 }
 
-func (r *Receiver) reportRequest(now time.Time) (rtcp.Packet, *webrtc.PeerConnection) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.pc == nil || r.clock == nil || r.stats.packets == 0 || r.asked >= maxAsked ||
-		now.Sub(r.askedAt) < askPause || !r.clock.Waits() {
-		return nil, nil
+// anchor tells the clock of a sender report, so that audio and video of one
+// sender line up. One without a time (RFC 3550 §6.4.1) says nothing.
+func (e *encoding) anchor(sr *rtcp.SenderReport, now time.Time) {
+	if e.clock == nil || e.stats.ssrc != sr.SSRC || sr.NTPTime == 0 {
+		return
 	}
-	r.asked++
-	r.askedAt = now
-	return &rtcp.RapidResynchronizationRequest{MediaSSRC: r.stats.ssrc}, r.pc
+	e.reception.Report(sr.NTPTime, now)
+	e.clock.Report(sr.RTPTime, ntpTime(sr.NTPTime), now)
 }

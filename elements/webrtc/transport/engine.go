@@ -4,17 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/netip"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
-
-	"github.com/pion/ice/v4"
-	"github.com/pion/interceptor"
-	vnet "github.com/pion/transport/v4"
-	"github.com/pion/transport/v4/stdnet"
-	"github.com/pion/webrtc/v4"
 )
 
 // Config is what an Engine needs.
@@ -44,6 +40,9 @@ type Config struct {
 	// server's address for an answer of that server and swallows it, so that the
 	// peer would never connect by UDP.
 	STUNPort int
+	// Shards is how many sockets share the media port on each address, each with
+	// its reader; 0 is one for each core.
+	Shards int
 	// Log gets what goes wrong; nil is silent.
 	Log *slog.Logger
 }
@@ -58,24 +57,26 @@ type Engine struct {
 	loopback  bool
 	announced map[netip.Addr]bool
 
-	udp      *ice.MultiUDPMuxDefault
-	tcp      *ice.TCPMuxDefault
-	listener *listener
-	sockets  []*socket
-	net      vnet.Net
-	ecdsa    *webrtc.Certificate
-	rsa      *webrtc.Certificate // nil until the operator names one: the process's is then used
-	media    *webrtc.MediaEngine
-	muxes    []ice.UDPMux // one for each of addrs
+	shards   []*shard
+	listener *listener // nil without ICE-TCP
+	ecdsa    *certificate
+	rsa      *certificate // nil until the operator names one: the process's is then used
 	counters counters
-	// factories make the helpers of every connection.
-	factories  []interceptor.Factory
+
 	handshakes atomic.Int64 // DTLS handshakes in flight
-	marks      marks
 	stunRate   *perSource
 	stunPort   int
-	stun       []*socket
-	stunWG     sync.WaitGroup
+	stun       []*net.UDPConn
+	done       chan struct{}
+	wg         sync.WaitGroup
+
+	demux   sync.RWMutex // leaf: who a STUN message is for
+	ufrags  map[string]*leg
+	tags    map[uint32]*leg
+	queries map[uint32]*query
+	nextTag uint32
+
+	list atomic.Pointer[[]*Peer] // of peers, for the ticker
 
 	mu     sync.Mutex // leaf: peers, offers, closed
 	peers  map[*Peer]struct{}
@@ -87,7 +88,10 @@ type Engine struct {
 // one TCP listener per address, all with the same number. What it had bound is
 // closed when it fails.
 func NewEngine(cfg Config) (*Engine, error) {
-	e := &Engine{cfg: cfg, log: cfg.Log, peers: map[*Peer]struct{}{}, offers: map[string]*Peer{}, announced: map[netip.Addr]bool{}}
+	e := &Engine{
+		cfg: cfg, log: cfg.Log, peers: map[*Peer]struct{}{}, offers: map[string]*Peer{}, announced: map[netip.Addr]bool{},
+		ufrags: map[string]*leg{}, tags: map[uint32]*leg{}, queries: map[uint32]*query{}, done: make(chan struct{}), stunRate: &perSource{limit: stunPerSecond},
+	}
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}
@@ -104,10 +108,15 @@ func NewEngine(cfg Config) (*Engine, error) {
 	if cfg.MediaPort < 0 || cfg.MediaPort > 65535 {
 		return nil, fmt.Errorf("bind media port %d: out of range", cfg.MediaPort)
 	}
-	if err := e.prepare(); err != nil {
+	if err := e.loadCertificates(); err != nil {
 		return nil, err
 	}
-	b, err := bindPort(addrs, cfg.MediaPort, cfg.ICETCP, len(cfg.ListenIPs) > 0)
+	shards := cfg.Shards
+	if shards <= 0 {
+		shards = runtime.GOMAXPROCS(0)
+	}
+	shards = max(min(shards, maxShards/len(addrs)), 1)
+	b, err := bindPort(addrs[:min(len(addrs), maxShards)], ports{cfg.MediaPort, cfg.ICETCP, shards, len(cfg.ListenIPs) > 0})
 	if err != nil {
 		return nil, err
 	}
@@ -123,26 +132,19 @@ func NewEngine(cfg Config) (*Engine, error) {
 
 // serveSTUN opens the sockets that answer STUN only.
 func (e *Engine) serveSTUN(port int) error {
-	b, err := bindPort(e.addrs, port, false, true)
+	b, err := bindPort(e.addrs, ports{number: port, explicit: true})
 	if err != nil && port != 0 {
 		e.log.Warn("STUN port is taken, using a free one", "port", port, "err", err)
-		b, err = bindPort(e.addrs, 0, false, true)
+		b, err = bindPort(e.addrs, ports{explicit: true})
 	}
 	if err != nil {
 		return fmt.Errorf("open STUN port: %w", err)
 	}
-	e.stunPort = b.port
-	for _, conn := range b.udp {
-		s := newSocket(conn, &e.counters, e.stunRate)
-		e.stun = append(e.stun, s)
-		e.stunWG.Go(func() {
+	e.stunPort, e.stun = b.port, b.plain
+	for _, conn := range b.plain {
+		e.wg.Go(func() {
 			defer guard(e.log, "transport.stun", nil)
-			buf := make([]byte, MaxDatagram+1)
-			for {
-				if _, _, err := s.ReadFromAddrPort(buf); err != nil {
-					return
-				}
-			}
+			e.answerPlain(conn)
 		})
 	}
 	return nil
@@ -152,46 +154,24 @@ func (e *Engine) serveSTUN(port int) error {
 // browsers; 0 when there is none.
 func (e *Engine) STUNPort() int { return e.stunPort }
 
-// prepare makes what needs no socket.
-func (e *Engine) prepare() error {
-	var err error
-	if err = e.loadCertificates(); err != nil {
-		return err
-	}
-	if e.media, err = newMediaEngine(); err != nil {
-		return fmt.Errorf("register codecs: %w", err)
-	}
-	if e.factories, err = newFactories(e.log); err != nil {
-		return fmt.Errorf("register interceptors: %w", err)
-	}
-	if e.net, err = stdnet.NewNet(); err != nil {
-		return fmt.Errorf("list interfaces: %w", err)
-	}
-	return nil
-}
-
+// serve starts the readers of what was bound.
 func (e *Engine) serve(b *bound) {
 	e.port = b.port
-	e.stunRate = &perSource{limit: stunPerSecond}
-	for _, conn := range b.udp {
-		s := newSocket(conn, &e.counters, e.stunRate)
-		s.marks = &e.marks
-		e.sockets = append(e.sockets, s)
-		addr := netip.MustParseAddrPort(conn.LocalAddr().String()).Addr().Unmap()
+	for base, list := range b.udp {
+		addr := list[0].LocalAddr().Addr().Unmap()
 		e.addrs = append(e.addrs, addr)
 		e.loopback = e.loopback || addr.IsLoopback()
-		e.muxes = append(e.muxes, ice.NewUDPMuxDefault(ice.UDPMuxParams{
-			Logger: pionLog{e.log}.NewLogger("ice"), UDPConn: s, Net: e.net,
-		}))
+		for _, socket := range list {
+			e.shards = append(e.shards, e.newShard(socket, base))
+		}
 	}
-	e.udp = ice.NewMultiUDPMuxDefault(e.muxes...)
+	for _, s := range e.shards {
+		e.wg.Go(s.read)
+		e.wg.Go(func() { s.open(e.done) })
+	}
+	e.wg.Go(e.tick)
 	if len(b.tcp) > 0 {
-		e.listener = newListener(b.tcp, b.port)
-		e.tcp = ice.NewTCPMuxDefault(ice.TCPMuxParams{
-			Listener: e.listener, Logger: pionLog{e.log}.NewLogger("ice-tcp"),
-			ReadBufferSize: 64, WriteBufferSize: 1 << 20,
-			FirstStunBindTimeout: tcpFirstPacket, AliveDurationForConnFromStun: tcpFirstPacket,
-		})
+		e.listener = e.newListener(b.tcp)
 	}
 }
 
@@ -215,25 +195,31 @@ func (e *Engine) Peers() int {
 // goroutines.
 func (e *Engine) Close() error {
 	e.mu.Lock()
+	closed := e.closed
 	e.closed = true
 	peers := make([]*Peer, 0, len(e.peers))
 	for p := range e.peers {
 		peers = append(peers, p)
 	}
 	e.mu.Unlock()
+	if closed {
+		return nil
+	}
 	var errs []error
 	for _, p := range peers {
 		errs = append(errs, p.Close())
 	}
 	if e.listener != nil {
-		errs = append(errs, ignoreClosed(e.listener.Close()))
-		errs = append(errs, ignoreClosed(e.tcp.Close()))
+		e.listener.close()
 	}
-	errs = append(errs, ignoreClosed(e.udp.Close()))
+	close(e.done)
+	for _, s := range e.shards {
+		errs = append(errs, ignoreClosed(s.socket.Close()))
+	}
 	for _, s := range e.stun {
 		errs = append(errs, ignoreClosed(s.Close()))
 	}
-	e.stunWG.Wait()
+	e.wg.Wait()
 	return errors.Join(errs...)
 }
 
@@ -251,25 +237,43 @@ func (e *Engine) add(p *Peer) error {
 		return fmt.Errorf("make peer: %w", net.ErrClosed)
 	}
 	e.peers[p] = struct{}{}
+	e.relist()
 	return nil
+}
+
+// relist renews the ticker's list. The caller holds e.mu.
+func (e *Engine) relist() {
+	list := slices.Collect(maps.Keys(e.peers))
+	e.list.Store(&list)
+}
+
+// register makes a leg known to the demultiplexer; it gives its tag.
+func (e *Engine) register(l *leg) uint32 {
+	e.demux.Lock()
+	defer e.demux.Unlock()
+	for e.nextTag++; e.nextTag == 0 || e.tags[e.nextTag] != nil || e.queries[e.nextTag] != nil; e.nextTag++ {
+	}
+	e.tags[e.nextTag], e.ufrags[l.own.ufrag] = l, l
+	return e.nextTag
+}
+
+func (e *Engine) unregister(l *leg) {
+	e.demux.Lock()
+	defer e.demux.Unlock()
+	delete(e.tags, l.tag)
+	delete(e.ufrags, l.own.ufrag)
 }
 
 func (e *Engine) remove(p *Peer) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.peers, p)
+	e.relist()
 	for ufrag, of := range e.offers {
 		if of == p {
 			delete(e.offers, ufrag)
 		}
 	}
-}
-
-// announces tells whether a candidate's address is for the world to know: with
-// announced addresses, only those are.
-func (e *Engine) announces(address string) bool {
-	a, err := netip.ParseAddr(address)
-	return len(e.announced) == 0 || err == nil && e.announced[a.Unmap()]
 }
 
 // offered remembers the user fragment of an offer of ours.

@@ -23,7 +23,8 @@ const (
 
 // estimate follows what a peer can take of one video stream: its own REMB
 // (draft-alvestrand-rmcat-remb-03), and the loss that its receiver reports tell
-// of. Guarded by Sender.mu; times are the caller's.
+// of. Guarded by the lock of
+// the Peer's shard; times are the caller's.
 type estimate struct {
 	lossBps  float64
 	fraction float64
@@ -95,44 +96,33 @@ func bounded(bps, minKbps, maxKbps int) int {
 	return min(bps, ceilingBps)
 }
 
-// wish asks the source of a video Sender for what the peer can take: the
-// estimate from an encoder, and from a publisher whose packets are forwarded
-// only what the user set, for one slow viewer must not take the quality from
-// all others.
-func (s *Sender) wish(now time.Time) {
-	l := s.link.Load()
-	if l == nil || s.kind != pipeline.Video {
-		return
+// wish is what to ask the source of a video Sender for: the estimate of what the
+// peer can take from an encoder, and from a publisher whose packets are forwarded
+// (spliced) only what the user set, for one slow viewer must not take the quality
+// from all others. due is false when nothing is to be asked.
+func (s *Sender) wish(spliced bool, now time.Time) (bps int, due bool) {
+	if s.kind != pipeline.Video || !s.live || s.leg == nil {
+		return 0, false
 	}
 	c := s.peer.caps.Load()
-	s.mu.Lock()
-	if !s.live || s.writer == nil {
-		s.mu.Unlock()
-		return
-	}
 	// Only where the peer's estimate is of use do packets pay for it.
-	if s.stamped = s.timeExt != 0 && !l.Spliced(); !s.stamped {
-		s.header.Extension, s.header.Extensions = false, s.header.Extensions[:0]
-	}
+	s.stamped = s.ext.sendTime != 0 && !spliced
 	e := &s.estimate
 	start := c.StartVideoSend
 	if start <= 0 {
 		start = startBps
 	}
 	e.step(now, s.stats.bytes, start)
-	bps := e.allowed(c, now)
-	if l.Spliced() {
+	bps = e.allowed(c, now)
+	if spliced {
 		bps = 0
 		if c.MaxVideoSend > 0 {
 			bps = bounded(ceilingBps, c.MinVideoSend, c.MaxVideoSend)
 		}
 	}
-	due := bps != 0 && (now.Sub(e.toldAt) >= wishRenew || bps < e.told*97/100 || bps > e.told*103/100)
+	due = bps != 0 && (now.Sub(e.toldAt) >= wishRenew || bps < e.told*97/100 || bps > e.told*103/100)
 	if due {
 		e.told, e.toldAt = bps, now
 	}
-	s.mu.Unlock()
-	if due {
-		l.Feedback(pipeline.Feedback{Wish: pipeline.WishBitrate, BitrateBps: bps})
-	}
+	return bps, due
 }

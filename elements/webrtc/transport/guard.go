@@ -18,3 +18,8 @@ func guard(log *slog.Logger, where string, onPanic func()) {
 		onPanic()
 	}
 }
+
+// logPanic writes what was caught; remote text in it is cut.
+func (e *Engine) logPanic(where string, r any) {
+	e.log.Error("panic caught", "where", where, "err", fmt.Sprintf("%.256v", r), "stack", string(debug.Stack()))
+}

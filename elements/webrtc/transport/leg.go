@@ -2,10 +2,15 @@ package transport
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
+	"time"
 
-	"github.com/pion/webrtc/v4"
-
+	"github.com/govidu/govidu/elements/webrtc/transport/congestion"
+	"github.com/govidu/govidu/elements/webrtc/transport/dtls"
+	"github.com/govidu/govidu/elements/webrtc/transport/ice"
+	"github.com/govidu/govidu/elements/webrtc/transport/srtp"
+	"github.com/govidu/govidu/elements/webrtc/transport/udp"
 	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/pipeline"
 )
@@ -14,60 +19,120 @@ import (
 // refuses new negotiations.
 const MaxHandshakes = 256
 
+const (
+	dtlsTimeout     = 15 * time.Second // one handshake
+	iceDisconnected = 5 * time.Second
+	iceFailed       = 25 * time.Second
+	iceKeepalive    = 2 * time.Second
+	// replayWindow is how late, in packets, one may be: a retransmission of a
+	// fast stream is far behind. It is what browsers use.
+	replayWindow = 1024
+	// maxBound is how many addresses of a leg are known at once.
+	maxBound = 32
+)
+
 // leg is one transport of a Peer: ICE, DTLS and what runs over them. Bundled
 // sections share a leg (RFC 9143); a section outside the BUNDLE group has one of
-// its own. What is below "guarded" is guarded by Peer.mu.
+// its own.
 type leg struct {
 	peer    *Peer
 	n       int // from 1: Kurento's stream id
-	pc      *webrtc.PeerConnection
+	own     ownEnd
 	plan    *plan
 	private bool  // it has sockets of its own
 	at      []int // its sections in the local description
 	kinds   []pipeline.Kind
 
-	// guarded
+	// Guarded by Peer.mu.
 	found     []string // candidate lines of ours
 	told      int      // how many of them the Handler knows
-	gathered  bool
+	pending   int      // servers that have not answered yet
 	pair      *CandidatePair
 	ice       ICEState
-	held      bool // connected, but not told before the pair is
 	dtls      DTLSState
 	up        bool
 	handshake bool // counted as in flight
+
+	// Guarded by the lock of the Peer's shard.
+	agent   *ice.Agent
+	tag     uint32
+	conn    *dtls.Conn
+	chosen  ice.Pair // the selected pair
+	hasPair bool
+	path    *udp.Path // to it by the writer; nil when it is not at a shard
+	other   base      // to it otherwise
+	bound   []binding
+	extras  []base // sockets and relays of its own: ICE base extraBase+i
+	tcp     map[netip.AddrPort]*tcpConn
+	sealer  *srtp.Sealer // nil before DTLS is done
+	opener  *srtp.Opener
+	iceUp   bool
+	running bool // ICE and DTLS are up
+	ended   bool
+	heardAt time.Time // authenticated media came
+	streams []*stream // what the peer sends
+	recent  *stream   // of the latest packet
+	record  *congestion.Recorder
+	sendSeq uint16 // transport-wide, of the next packet
+	rate    congestion.Estimator
+	retired bool
 }
 
-// newLeg makes the library's object and listens to it. Its callbacks may come
-// under its own locks: they only post.
+// binding is an address from which a check has passed, and where.
+type binding struct {
+	at   *shard
+	from netip.AddrPort
+}
+
+// newLeg makes a leg with credentials and local candidates. The caller holds
+// Peer.mu.
 func (p *Peer) newLeg(n int, pl *plan, private bool) (*leg, error) {
 	l := &leg{peer: p, n: n, plan: pl, private: private}
-	active := pl != nil && pl.active
-	pc, err := p.engine.newConnection(connectionConfig{
-		active: active, private: private, data: p.cfg.DataChannels, certificate: p.cfg.Certificate,
-		network: *p.network.Load(), dscp: p.cfg.DSCP, nacks: &p.nacks, came: p.came,
-	})
+	cert, err := p.engine.certificate(p.cfg.Certificate)
 	if err != nil {
 		return nil, err
 	}
-	l.pc = pc
-	pc.OnICECandidate(l.candidate)
-	pc.OnTrack(func(t *webrtc.TrackRemote, r *webrtc.RTPReceiver) { p.track(pc, t, r) })
-	pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) {
-		p.post(func() { l.setICE(iceStateOf(s)) })
+	l.own = ownEnd{fingerprint: cert.print, setup: "actpass", stream: p.streamID}
+	role := ice.Controlling
+	if pl != nil { // we answer
+		role, l.own.setup = ice.Controlled, "passive"
+		if pl.active {
+			l.own.setup = "active"
+		}
+		if pl.lite {
+			role = ice.Controlling
+		}
+	}
+	l.own.ufrag, l.own.pwd = ice.NewCredentials()
+	l.tag = p.engine.register(l)
+	l.agent = ice.New(ice.Config{
+		Ufrag: l.own.ufrag, Pwd: l.own.pwd, Role: role, Tag: l.tag,
+		Disconnected: iceDisconnected, Failed: iceFailed, Keepalive: iceKeepalive,
+		Send: l.sendCheck, State: l.iceState, Selected: l.selected,
 	})
-	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
-		p.post(func() { l.setUp(s == webrtc.PeerConnectionStateConnected) })
-	})
-	dtls := pc.SCTP().Transport()
-	dtls.OnStateChange(func(s webrtc.DTLSTransportState) {
-		p.post(func() { l.setDTLS(dtlsStateOf(s)) })
-	})
-	dtls.ICETransport().OnSelectedCandidatePairChange(func(pair *webrtc.ICECandidatePair) {
-		p.post(func() { l.setPair(pair) })
-	})
-	pc.OnDataChannel(func(dc *webrtc.DataChannel) { p.channels.accept(dc) })
+	if err := l.gather(); err != nil {
+		p.engine.unregister(l)
+		return nil, err
+	}
 	return l, nil
+}
+
+// secure makes the DTLS end, once it is known who begins. The caller holds
+// Peer.mu and the shard's lock.
+func (l *leg) secure() error {
+	print, err := parseFingerprint(l.plan.print)
+	if err != nil {
+		return err
+	}
+	cert, err := l.peer.engine.certificate(l.peer.cfg.Certificate)
+	if err != nil {
+		return err
+	}
+	l.conn, err = dtls.New(dtls.Config{
+		Certificate: cert.pair, Client: l.plan.active, Verify: print.verify, Write: l.writeDTLS, Timeout: dtlsTimeout,
+		Done: l.secured, Closed: func() { l.peer.under(func(t *turn) { l.unsecured(t, DTLSClosed) }) }, Log: l.peer.log,
+	})
+	return err
 }
 
 // admit refuses a negotiation while too many handshakes are under way.
@@ -80,18 +145,6 @@ func (e *Engine) admit() error {
 
 // live tells whether l is still one of its Peer's. The caller holds Peer.mu.
 func (l *leg) live() bool { return slices.Contains(l.peer.legs, l) }
-
-// close ends the library's object and waits for its goroutines.
-func (l *leg) close() error {
-	err := l.pc.GracefulClose()
-	l.peer.mu.Lock()
-	l.count(false)
-	l.peer.mu.Unlock()
-	if err != nil {
-		return fmt.Errorf("close peer connection: %w", err)
-	}
-	return nil
-}
 
 // count notes whether l's handshake is in flight. The caller holds Peer.mu.
 func (l *leg) count(on bool) {
@@ -106,19 +159,118 @@ func (l *leg) count(on bool) {
 	}
 }
 
-// candidate hears of our candidates from the library; nil is the end.
-func (l *leg) candidate(c *webrtc.ICECandidate) {
-	l.peer.post(func() {
-		l.peer.mu.Lock()
-		defer l.peer.mu.Unlock()
-		switch {
-		case c == nil:
-			l.gathered = true
-		case l.private || c.Typ != webrtc.ICECandidateTypeHost || l.peer.engine.announces(c.Address):
-			l.found = append(l.found, c.ToJSON().Candidate)
+// close ends the leg and waits for its goroutines. Hold no lock.
+func (l *leg) close() {
+	p := l.peer
+	var conn *dtls.Conn
+	p.under(func(*turn) { conn = l.conn })
+	if conn != nil {
+		if err := conn.Close(); err != nil {
+			p.debug("close DTLS", "err", err)
 		}
-		l.peer.tell()
+	}
+	var extras []base
+	p.under(func(t *turn) { extras = l.end(t) })
+	for _, x := range extras {
+		x.close()
+	}
+	p.engine.unregister(l)
+	p.mu.Lock()
+	l.count(false)
+	p.mu.Unlock()
+}
+
+// end stops what runs over the leg; it gives the sockets that are to be closed.
+func (l *leg) end(t *turn) []base {
+	l.ended = true
+	l.agent.Close()
+	l.refresh(t)
+	for _, b := range l.bound {
+		l.unbind(t, b)
+	}
+	l.bound, l.path, l.other, l.sealer, l.opener = nil, nil, nil, nil, nil
+	extras := l.extras
+	for _, c := range l.tcp {
+		extras = append(extras, c)
+	}
+	l.extras, l.tcp = nil, nil
+	return extras
+}
+
+// iceState hears of the agent's states, under the shard's lock.
+func (l *leg) iceState(s ice.State) {
+	l.iceUp = s == ice.Connected
+	if l.iceUp && l.conn != nil {
+		l.startDTLS()
+	}
+	l.peer.post(func() { l.setICE(iceStateOf(s)) })
+}
+
+func (l *leg) startDTLS() {
+	if l.sealer != nil || l.ended {
+		return
+	}
+	l.conn.Start()
+	l.peer.post(func() { l.setDTLS(DTLSConnecting) })
+}
+
+// selected hears of the selected pair, under the shard's lock.
+func (l *leg) selected(pair ice.Pair) {
+	l.chosen, l.hasPair = pair, true
+	l.route()
+	cp := CandidatePair{Stream: l.n, Local: pair.LocalLine(l.peer.announced(pair)), Remote: pair.RemoteLine()}
+	l.peer.post(func() { l.setPair(cp) })
+}
+
+// secured takes the outcome of the handshake.
+func (l *leg) secured(k dtls.Keys, err error) {
+	l.peer.under(func(t *turn) {
+		if l.ended {
+			return
+		}
+		if err == nil {
+			l.sealer, err = srtp.NewSealer(srtp.Profile(k.Profile), k.WriteKey, k.WriteSalt)
+		}
+		if err == nil {
+			l.opener, err = srtp.NewOpener(srtp.Profile(k.Profile), k.ReadKey, k.ReadSalt, replayWindow)
+		}
+		if err != nil {
+			l.sealer = nil
+			l.peer.debug("DTLS handshake failed", "err", fmt.Sprintf("%.256v", err))
+			l.unsecured(t, DTLSFailed)
+			return
+		}
+		l.peer.post(func() { l.setDTLS(DTLSConnected) })
+		l.refresh(t)
+		l.openChannels(t)
 	})
+}
+
+// unsecured ends media: the handshake failed, or the peer has closed.
+func (l *leg) unsecured(t *turn, s DTLSState) {
+	if l.ended {
+		return
+	}
+	l.sealer, l.opener = nil, nil
+	l.peer.post(func() { l.setDTLS(s) })
+	l.refresh(t)
+}
+
+// refresh notices that the leg went up or down: its senders open, and ask for a
+// keyframe, or shut.
+func (l *leg) refresh(t *turn) {
+	up := l.iceUp && l.sealer != nil && !l.ended
+	if up == l.running {
+		return
+	}
+	l.running = up
+	for _, k := range l.kinds {
+		if s := l.peer.Sender(k); s != nil {
+			s.setLive(t, up)
+		}
+	}
+	l.peer.post(func() { l.setUp(up) })
+	l.peer.soon(t.now)
 }
 
 func (l *leg) setICE(s ICEState) {
@@ -126,26 +278,9 @@ func (l *leg) setICE(s ICEState) {
 	p.mu.Lock()
 	changed := l.ice != s && l.live()
 	l.ice = s
-	if changed {
-		l.held = s == ICEConnected && l.pair == nil
-	}
-	held := l.held
 	p.mu.Unlock()
-	if changed && !held && p.cfg.ICEState != nil {
+	if changed && p.cfg.ICEState != nil {
 		p.cfg.ICEState(l.n, s)
-	}
-}
-
-// release tells the connected state that waited for its pair: the library says
-// both in any order, listeners expect the pair first.
-func (l *leg) release() {
-	p := l.peer
-	p.mu.Lock()
-	held := l.held
-	l.held = false
-	p.mu.Unlock()
-	if held && p.cfg.ICEState != nil {
-		p.cfg.ICEState(l.n, ICEConnected)
 	}
 }
 
@@ -161,25 +296,22 @@ func (l *leg) setDTLS(s DTLSState) {
 	}
 }
 
-func (l *leg) setPair(pair *webrtc.ICECandidatePair) {
-	cp := CandidatePair{Stream: l.n, Local: pair.Local.ToJSON().Candidate, Remote: pair.Remote.ToJSON().Candidate}
+func (l *leg) setPair(pair CandidatePair) {
 	p := l.peer
 	p.mu.Lock()
-	if !l.live() {
+	if !l.live() || l.pair != nil && *l.pair == pair {
 		p.mu.Unlock()
 		return
 	}
-	l.pair = &cp
+	l.pair = &pair
 	p.mu.Unlock()
-	p.mark(pair)
 	if p.cfg.Pair != nil {
-		p.cfg.Pair(cp)
+		p.cfg.Pair(pair)
 	}
-	l.release()
 }
 
-// setUp opens the senders of the leg, which then ask for a keyframe, or shuts
-// them. The Peer counts as connected when all its legs are.
+// setUp tells whether media can flow. The Peer counts as connected when all its
+// legs are.
 func (l *leg) setUp(up bool) {
 	p := l.peer
 	p.mu.Lock()
@@ -190,15 +322,6 @@ func (l *leg) setUp(up bool) {
 	l.up = up
 	all := !slices.ContainsFunc(p.legs, func(x *leg) bool { return !x.up })
 	p.mu.Unlock()
-	l.release()
-	for _, k := range l.kinds {
-		if s := p.Sender(k); s != nil {
-			s.setLive(up)
-		}
-		if r := p.Receiver(k); r != nil && up {
-			r.connected(l.pc)
-		}
-	}
 	if p.connected.Swap(all) != all && p.cfg.Connected != nil {
 		p.cfg.Connected(all)
 	}

@@ -18,6 +18,7 @@ type line struct {
 	rate    uint32
 
 	lastSeq uint16 // highest sent
+	rolls   uint32 // how often it has wrapped
 	lastTS  uint32
 	lastAt  time.Time
 	lastPTS time.Duration
@@ -58,9 +59,21 @@ func (l *line) place(seq uint16, ts uint32) (uint16, uint32, bool) {
 	}
 	out := seq + l.seqAdd
 	if int16(out-l.lastSeq) > 0 {
+		if out < l.lastSeq {
+			l.rolls++
+		}
 		l.lastSeq = out
 	}
 	return out, ts + l.tsAdd, true
+}
+
+// rollover is how often sequence numbers had wrapped when one that place gave
+// was first used (RFC 3711 §3.3.1).
+func (l *line) rollover(seq uint16) uint32 {
+	if seq > l.lastSeq && int16(seq-l.lastSeq) < 0 {
+		return l.rolls - 1
+	}
+	return l.rolls
 }
 
 // sent notes the latest timestamp that left, for reports and for the next source.

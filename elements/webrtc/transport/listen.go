@@ -6,8 +6,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
-	"sync"
-	"time"
+
+	"github.com/govidu/govidu/elements/webrtc/transport/udp"
 )
 
 // localAddrs are the addresses to bind when the configuration names none: those
@@ -61,59 +61,72 @@ func rank(a netip.Addr) int {
 	return r
 }
 
-// bound is what one attempt to bind the media port gave.
+// bound is what one attempt to bind a port gave.
 type bound struct {
-	port int
-	udp  []*net.UDPConn
-	tcp  []net.Listener
+	port  int
+	plain []*net.UDPConn   // one for each address, when no shards were asked for
+	udp   [][]*udp.Socket  // for each address, one for each shard
+	tcp   []net.Listener
+}
+
+// ports says what to bind on every address.
+type ports struct {
+	number   int  // 0 picks one that is free for all
+	tcp      bool // a TCP listener too
+	shards   int  // sockets of the media port; 0 is one plain socket
+	explicit bool // the operator named the addresses
 }
 
 func (b *bound) close() {
-	for _, c := range b.udp {
+	for _, c := range b.plain {
 		c.Close()
+	}
+	for _, list := range b.udp {
+		for _, c := range list {
+			c.Close()
+		}
 	}
 	for _, l := range b.tcp {
 		l.Close()
 	}
 }
 
-// bindPort binds UDP, and TCP when asked, with the same number on every
-// address. Port 0 picks a number that is free for all of them.
-func bindPort(addrs []netip.Addr, port int, tcp, explicit bool) (*bound, error) {
+// bindPort binds UDP, and TCP when asked, with the same number on every address.
+func bindPort(addrs []netip.Addr, want ports) (*bound, error) {
 	if len(addrs) == 0 {
 		return nil, errors.New("bind media port: no address to bind")
 	}
 	tries := 1
-	if port == 0 {
+	if want.number == 0 {
 		tries = 20
 	}
 	var err error
 	for range tries {
 		var b *bound
-		if b, err = bindOnce(addrs, port, tcp, explicit); err == nil {
+		if b, err = bindOnce(addrs, want); err == nil {
 			return b, nil
 		}
 	}
 	return nil, err
 }
 
-func bindOnce(addrs []netip.Addr, port int, tcp, explicit bool) (*bound, error) {
-	b := &bound{port: port}
+func bindOnce(addrs []netip.Addr, want ports) (*bound, error) {
+	b := &bound{port: want.number}
 	var failed error
 	for _, a := range addrs {
-		err := b.bind(a, tcp)
+		err := b.bind(a, want)
 		if err == nil {
 			continue
 		}
 		// An address that cannot be bound at all (IPv6 switched off) is no
 		// reason to stop, unless the operator named it.
-		if explicit || errors.Is(err, errPortTaken) {
+		if want.explicit || errors.Is(err, errPortTaken) {
 			b.close()
 			return nil, err
 		}
 		failed = err
 	}
-	if len(b.udp) == 0 {
+	if len(b.udp)+len(b.plain) == 0 {
 		return nil, failed
 	}
 	return b, nil
@@ -121,143 +134,43 @@ func bindOnce(addrs []netip.Addr, port int, tcp, explicit bool) (*bound, error) 
 
 var errPortTaken = errors.New("port taken")
 
-func (b *bound) bind(a netip.Addr, tcp bool) error {
-	udp, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, uint16(b.port))))
+func (b *bound) bind(a netip.Addr, want ports) error {
+	// Sockets that share a port would be let in beside another process's, so it is
+	// a plain one that finds out whether the port is free.
+	plain, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, uint16(b.port))))
 	if err != nil {
-		if b.port != 0 && len(b.udp) > 0 {
+		if b.port != 0 && len(b.udp)+len(b.plain) > 0 {
 			return fmt.Errorf("bind media port %d on %s: %w: %w", b.port, a, errPortTaken, err)
 		}
 		return fmt.Errorf("bind media port %d on %s: %w", b.port, a, err)
 	}
-	port := udp.LocalAddr().(*net.UDPAddr).Port
-	if tcp {
+	port := plain.LocalAddr().(*net.UDPAddr).Port
+	if want.tcp {
 		l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(netip.AddrPortFrom(a, uint16(port))))
 		if err != nil {
-			udp.Close()
+			plain.Close()
 			return fmt.Errorf("bind media port %d/tcp on %s: %w: %w", port, a, errPortTaken, err)
 		}
 		b.tcp = append(b.tcp, l)
 	}
-	// Media comes in bursts of a frame; the kernel's default holds few of them.
-	_ = udp.SetReadBuffer(4 << 20)
-	_ = udp.SetWriteBuffer(4 << 20)
 	b.port = port
-	b.udp = append(b.udp, udp)
-	return nil
-}
-
-// maxTCP is how many ICE-TCP connections may be open at once.
-const maxTCP = 8192
-
-// listener joins several TCP listeners into one and closes with itself the
-// connections it accepted, so that nobody waits for a silent one.
-type listener struct {
-	parts []net.Listener
-	addr  *net.TCPAddr
-	conns chan net.Conn
-	done  chan struct{}
-	wg    sync.WaitGroup
-
-	mu     sync.Mutex
-	open   map[*tracked]struct{}
-	closed bool
-}
-
-func newListener(parts []net.Listener, port int) *listener {
-	l := &listener{
-		parts: parts, addr: &net.TCPAddr{IP: net.IPv6unspecified, Port: port},
-		conns: make(chan net.Conn), done: make(chan struct{}), open: map[*tracked]struct{}{},
-	}
-	for _, p := range parts {
-		l.wg.Go(func() { l.accept(p) })
-	}
-	return l
-}
-
-func (l *listener) accept(p net.Listener) {
-	for {
-		conn, err := p.Accept()
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			select { // out of file descriptors and the like: let some go
-			case <-l.done:
-				return
-			case <-time.After(50 * time.Millisecond):
-			}
-			continue
-		}
-		t := &tracked{Conn: conn, owner: l}
-		if !l.add(t) {
-			conn.Close()
-			continue
-		}
-		select {
-		case l.conns <- t:
-		case <-l.done:
-			t.Close()
-			return
-		}
-	}
-}
-
-func (l *listener) add(t *tracked) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.closed || len(l.open) >= maxTCP {
-		return false
-	}
-	l.open[t] = struct{}{}
-	return true
-}
-
-// Accept implements net.Listener.
-func (l *listener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-// Addr is the unspecified address with the port.
-func (l *listener) Addr() net.Addr { return l.addr }
-
-// Close closes the listeners and every connection they accepted.
-func (l *listener) Close() error {
-	l.mu.Lock()
-	if l.closed {
-		l.mu.Unlock()
+	if want.shards == 0 {
+		b.plain = append(b.plain, plain)
 		return nil
 	}
-	l.closed = true
-	open := make([]*tracked, 0, len(l.open))
-	for t := range l.open {
-		open = append(open, t)
+	plain.Close()
+	var list []*udp.Socket
+	for range want.shards {
+		s, err := udp.Listen(netip.AddrPortFrom(a, uint16(port)), want.shards > 1)
+		if err != nil {
+			for _, s := range list {
+				s.Close()
+			}
+			return fmt.Errorf("bind media port %d on %s: %w: %w", port, a, errPortTaken, err)
+		}
+		list = append(list, s)
 	}
-	l.mu.Unlock()
-	close(l.done)
-	for _, p := range l.parts {
-		p.Close()
-	}
-	for _, t := range open {
-		t.Close()
-	}
-	l.wg.Wait()
+	b.udp = append(b.udp, list)
 	return nil
 }
 
-type tracked struct {
-	net.Conn
-	owner *listener
-}
-
-// Close closes the connection and forgets it.
-func (t *tracked) Close() error {
-	t.owner.mu.Lock()
-	delete(t.owner.open, t)
-	t.owner.mu.Unlock()
-	return t.Conn.Close()
-}

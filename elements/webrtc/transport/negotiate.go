@@ -3,9 +3,9 @@ package transport
 import (
 	"fmt"
 	"net"
+	"slices"
 
-	"github.com/pion/webrtc/v4"
-
+	"github.com/govidu/govidu/elements/webrtc/transport/congestion"
 	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/pipeline"
 )
@@ -46,7 +46,6 @@ func (p *Peer) Answer(offer string) (answer string, err error) {
 		return "", fmt.Errorf("answer offer: %w: %w", kerr.SDPProcessOfferError, err)
 	}
 	p.stage, p.local, p.remoteSDP, p.remote = settled, local, d, offer
-	p.declared(d)
 	p.takePending(d)
 	return local.text(nil), nil
 }
@@ -56,88 +55,66 @@ func (p *Peer) Answer(offer string) (answer string, err error) {
 func (p *Peer) abandon() {
 	legs := p.legs
 	p.legs = nil
-	for _, l := range legs {
-		p.wg.Go(func() { _ = l.close() })
-	}
+	p.under(func(*turn) { p.transports = nil })
+	p.goSafe("transport.abandon", func() {
+		for _, l := range legs {
+			l.close()
+		}
+	})
 }
 
-// settleAnswer runs the library's half of an answer: one object for each
-// transport of the offer, none when every section is refused.
+// settleAnswer makes a leg for each transport of the offer, none when every
+// section is refused, and starts them.
 func (p *Peer) settleAnswer(d *description) (*description, error) {
 	plans := planOffer(d, p.cfg.DataChannels)
-	owns := make([]*description, len(plans))
-	answers := make([]webrtc.SessionDescription, len(plans))
 	for i, plan := range plans {
-		ufrag, _, _ := plan.security()
-		l, err := p.newLeg(i+1, plan, p.engine.isOurs(ufrag))
+		if err := plan.read(p.cfg.Simulcast); err != nil {
+			return nil, err
+		}
+		l, err := p.newLeg(i+1, plan, p.engine.isOurs(plan.ufrag))
 		if err != nil {
 			return nil, err
 		}
 		p.legs = append(p.legs, l)
-		if answers[i], owns[i], err = l.answer(); err != nil {
-			return nil, err
-		}
 	}
-	local, err := composeAnswer(d, plans, owns, *p.caps.Load())
-	if err != nil {
-		return nil, err
-	}
-	for i, l := range p.legs {
+	local := p.composeAnswer(d, *p.caps.Load())
+	for _, l := range p.legs {
 		l.settle(local)
-		if err := l.pc.SetLocalDescription(answers[i]); err != nil {
+		if err := l.begin(); err != nil {
 			return nil, err
 		}
 	}
 	return local, nil
 }
 
-// answer asks the library for its answer to the leg's plan.
-func (l *leg) answer() (webrtc.SessionDescription, *description, error) {
-	none := webrtc.SessionDescription{}
-	if err := l.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: l.plan.text}); err != nil {
-		return none, nil, err
-	}
-	for n, i := range l.plan.use {
-		if s := l.peer.Sender(kindOf(l.plan.remote.sections[i].media)); s != nil && l.plan.receives(n) {
-			if err := l.peer.attach(l.pc, s); err != nil {
-				return none, nil, err
+// begin starts a leg whose plan is known. The caller holds Peer.mu.
+func (l *leg) begin() (err error) {
+	p := l.peer
+	p.under(func(t *turn) {
+		if err = l.secure(); err != nil {
+			return
+		}
+		for _, i := range l.plan.use {
+			m, ok := l.plan.media[i]
+			if !ok {
+				continue
+			}
+			if m.send {
+				p.Sender(m.kind).bind(l, &m)
+			}
+			p.Receiver(m.kind).bind(l, &m)
+			if m.recv && m.ext.twcc != 0 && l.record == nil {
+				l.record = &congestion.Recorder{}
 			}
 		}
-	}
-	answer, err := l.pc.CreateAnswer(nil)
-	if err != nil {
-		return none, nil, err
-	}
-	own, err := parseSDP(answer.SDP)
-	return answer, own, err
-}
-
-// settle notes which of the local description's sections are the leg's.
-func (l *leg) settle(local *description) {
-	l.at, l.kinds = nil, nil
-	for _, i := range l.plan.use {
-		if i < len(local.sections) && local.sections[i].port != 0 {
-			l.at = append(l.at, i)
-			l.kinds = append(l.kinds, kindOf(local.sections[i].media))
+		if !slices.Contains(p.transports, l) {
+			p.transports = append(p.transports, l)
 		}
-	}
-}
-
-// attach adds a Sender's track to pc and reads its RTCP.
-func (p *Peer) attach(pc *webrtc.PeerConnection, s *Sender) error {
-	rtpSender, err := pc.AddTrack(s.track)
-	if err != nil {
-		return err
-	}
-	p.readFrom(s, rtpSender)
-	return nil
-}
-
-func (p *Peer) readFrom(s *Sender, rtpSender *webrtc.RTPSender) {
-	p.wg.Go(func() {
-		defer guard(p.log, "transport.sender.rtcp", p.panicked)
-		s.readRTCP(rtpSender)
+		err = l.agent.SetRemote(l.plan.ufrag, l.plan.pwd, l.plan.lite, t.now)
+		l.afterICE(t)
+		p.soon(t.now)
 	})
+	return err
 }
 
 // Offer makes our offer, once: a second call, or one after Answer, fails with
@@ -172,57 +149,30 @@ func (p *Peer) Offer(o OfferOptions) (offer string, err error) {
 }
 
 func (p *Peer) settleOffer(o OfferOptions) (*description, error) {
+	var kinds []pipeline.Kind
+	if o.Audio {
+		kinds = append(kinds, pipeline.Audio)
+	}
+	if o.Video {
+		kinds = append(kinds, pipeline.Video)
+	}
+	if p.cfg.DataChannels {
+		kinds = append(kinds, pipeline.Data)
+	}
 	l, err := p.newLeg(1, nil, false)
 	if err != nil {
 		return nil, err
 	}
 	p.legs = []*leg{l}
-	for _, w := range []struct {
-		want bool
-		kind pipeline.Kind
-		typ  webrtc.RTPCodecType
-	}{{o.Audio, pipeline.Audio, webrtc.RTPCodecTypeAudio}, {o.Video, pipeline.Video, webrtc.RTPCodecTypeVideo}} {
-		if !w.want {
-			continue
-		}
-		t, err := p.transceiver(l.pc, p.Sender(w.kind), w.typ)
-		if err != nil {
-			return nil, err
-		}
-		if err := t.SetMid(offerMid(w.kind)); err != nil {
-			return nil, err
-		}
+	l.kinds = kinds
+	for i := range kinds {
+		l.at = append(l.at, i)
 	}
-	offer, err := l.pc.CreateOffer(nil)
-	if err != nil {
-		return nil, err
-	}
-	local, err := parseSDP(offer.SDP)
-	if err != nil {
-		return nil, err
-	}
-	for i, s := range local.sections {
-		mid, _ := s.attr("mid")
-		p.offerMids = append(p.offerMids, mid)
-		l.at, l.kinds = append(l.at, i), append(l.kinds, kindOf(s.media))
-	}
-	local.dress(*p.caps.Load())
-	return local, l.pc.SetLocalDescription(offer)
-}
-
-func (p *Peer) transceiver(pc *webrtc.PeerConnection, s *Sender, typ webrtc.RTPCodecType) (*webrtc.RTPTransceiver, error) {
-	if p.cfg.RecvOnly && !p.cfg.SendOnly {
-		return pc.AddTransceiverFromKind(typ, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionRecvonly})
-	}
-	dir := webrtc.RTPTransceiverDirectionSendrecv
-	if p.cfg.SendOnly {
-		dir = webrtc.RTPTransceiverDirectionSendonly
-	}
-	t, err := pc.AddTransceiverFromTrack(s.track, webrtc.RTPTransceiverInit{Direction: dir})
-	if err == nil {
-		p.readFrom(s, t.Sender())
-	}
-	return t, err
+	p.under(func(t *turn) {
+		p.transports = append(p.transports, l)
+		l.afterICE(t)
+	})
+	return p.composeOffer(kinds, l.own, *p.caps.Load()), nil
 }
 
 // SetAnswer takes the peer's answer to our Offer. Without an offer, or when that
@@ -243,19 +193,23 @@ func (p *Peer) SetAnswer(answer string) (err error) {
 	if err != nil {
 		return err
 	}
-	plan, alive := planAnswer(d, p.offerMids)
+	plan, alive := planAnswer(d, len(p.local.sections))
 	if plan == nil {
-		return fmt.Errorf("take answer: %d sections for %d offered: %w", len(d.sections), len(p.offerMids), kerr.SDPProcessAnswerError)
+		return fmt.Errorf("take answer: %d sections for %d offered: %w", len(d.sections), len(p.local.sections), kerr.SDPProcessAnswerError)
 	}
+	l := p.legs[0]
 	if alive {
-		desc := webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: plan.text}
-		if err := p.legs[0].pc.SetRemoteDescription(desc); err != nil {
+		if err := plan.read(false); err != nil {
+			return fmt.Errorf("take answer: %w: %w", kerr.SDPProcessAnswerError, err)
+		}
+		l.plan = plan
+		l.settle(d)
+		if err := l.begin(); err != nil {
 			return fmt.Errorf("take answer: %w: %w", kerr.SDPProcessAnswerError, err)
 		}
 	}
-	p.legs[0].plan = plan
+	l.plan = plan
 	p.stage, p.remoteSDP, p.remote = settled, d, answer
-	p.declared(d)
 	p.takePending(d)
 	return nil
 }
@@ -310,30 +264,4 @@ func (p *Peer) Streams() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.legs)
-}
-
-// declared tells the Receivers which streams the peer has announced, for
-// statistics before their first packet. The caller holds p.mu.
-func (p *Peer) declared(d *description) {
-	for _, l := range p.legs {
-		for _, i := range l.at {
-			s := d.sections[i]
-			if r := p.Receiver(kindOf(s.media)); r != nil {
-				r.declare(s.firstSSRC())
-			}
-		}
-	}
-}
-
-// track starts reading a remote track; a second one of a kind is left alone.
-func (p *Peer) track(pc *webrtc.PeerConnection, t *webrtc.TrackRemote, r *webrtc.RTPReceiver) {
-	in := p.Receiver(pipeline.Video)
-	if t.Kind() == webrtc.RTPCodecTypeAudio {
-		in = p.Receiver(pipeline.Audio)
-	}
-	if !in.claim(t, r) {
-		return
-	}
-	p.goRead("transport.receiver.rtp", func() { in.read(pc, t) })
-	p.goRead("transport.receiver.rtcp", func() { in.readRTCP(r) })
 }

@@ -7,8 +7,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-
-	"github.com/pion/webrtc/v4"
 )
 
 // Network says where a Peer gathers its candidates. Host candidates are those of
@@ -88,25 +86,6 @@ func HostPort(text string, port int) (string, int, error) {
 		return "", 0, fmt.Errorf("host is neither an address nor a name")
 	}
 	return host, port, nil
-}
-
-// servers are the library's words for STUN and TURN.
-func (n Network) servers() []webrtc.ICEServer {
-	var list []webrtc.ICEServer
-	if n.STUN != "" {
-		list = append(list, webrtc.ICEServer{URLs: []string{"stun:" + n.STUN}})
-	}
-	if t := n.TURN; t != nil {
-		scheme, transport := "turn:", t.Transport
-		if t.Transport == "tls" {
-			scheme, transport = "turns:", "tcp"
-		}
-		list = append(list, webrtc.ICEServer{
-			URLs:     []string{scheme + net.JoinHostPort(t.Host, strconv.Itoa(t.Port)) + "?transport=" + transport},
-			Username: t.User, Credential: t.Password,
-		})
-	}
-	return list
 }
 
 // external puts the external addresses into a host candidate line.

@@ -2,9 +2,10 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -40,6 +41,9 @@ type PeerConfig struct {
 	Handler
 	// DataChannels answers and offers an SCTP section.
 	DataChannels bool
+	// Simulcast takes all encodings of a peer that offers several of its video
+	// (RFC 8853); without, such a peer sends one.
+	Simulcast bool
 	// Certificate is the kind of key that the peer sees.
 	Certificate CertificateType
 	// DSCP marks outgoing packets (RFC 2474); 0 leaves them unmarked.
@@ -51,11 +55,16 @@ type PeerConfig struct {
 
 // Peer is one WebRTC connection: at most one audio and one video stream in each
 // direction, negotiated once. Methods are safe for concurrent use.
+//
+// Its media is guarded by the lock of the shard that it lives on, which is the
+// one where its selected pair's datagrams come (see turn). Peer.mu guards the
+// negotiation and is taken before that.
 type Peer struct {
 	engine   *Engine
 	cfg      PeerConfig
 	log      *slog.Logger
 	streamID string
+	origin   string // the o= line's session id
 
 	audioIn, videoIn   *Receiver
 	audioOut, videoOut *Sender
@@ -66,30 +75,40 @@ type Peer struct {
 	caps      atomic.Pointer[caps]
 	network   atomic.Pointer[Network]
 	connected atomic.Bool
-	nacks     atomic.Uint64 // sent, for all streams
-	lastRTCP  atomic.Int64  // nanoseconds since start, 0 before the first
+	shard     atomic.Pointer[shard]
+	due       atomic.Int64 // when the ticker shall come, in nanoseconds since start
 	start     time.Time
 	clock     *pipeline.SenderClock
 
-	mu        sync.Mutex // negotiation state; taken before the library's locks
+	// Guarded by the shard's lock.
+	transports []*leg
+	nacks      uint64 // sent, for all streams
+	lastRTCP   int64  // nanoseconds since start, 0 before the first
+	reportAt   time.Time
+	flow       mediaFlow
+
+	mu        sync.Mutex // negotiation state
 	stage     stage
 	legs      []*leg
 	local     *description
-	offerMids []string     // what the sections of our offer are called inside
 	remoteSDP *description // the peer's
 	remote    string       // as the peer wrote it
-	pending   []Candidate
+	waiting   []Candidate
 	remoteN   int  // remote candidates taken
 	gatherOn  bool // Gather was called
 	toldDone  bool
 	closed    bool
+	broken    bool
 
-	events chan struct{}
-	evMu   sync.Mutex // leaf: queue
-	queue  []func()
-	done   chan struct{}
+	evMu       sync.Mutex // leaf: what follows
+	queue      []func()
+	delivering bool
+	ending     bool
+
+	ctx    context.Context // ends when closing begins
+	cancel context.CancelFunc
 	ended  chan struct{}
-	wg     sync.WaitGroup // readers of tracks and RTCP
+	wg     sync.WaitGroup // goroutines
 }
 
 type stage uint8
@@ -103,22 +122,25 @@ const (
 // NewPeer makes a Peer that waits to be negotiated.
 func (e *Engine) NewPeer(cfg PeerConfig) (*Peer, error) {
 	p := &Peer{
-		engine: e, cfg: cfg, log: cfg.Log, streamID: uuid.NewString(), start: time.Now(), clock: pipeline.NewSenderClock(cfg.Epoch),
-		events: make(chan struct{}, 1), done: make(chan struct{}), ended: make(chan struct{}),
+		engine: e, cfg: cfg, log: cfg.Log, streamID: uuid.NewString(), origin: strconv.FormatInt(rand.Int64(), 10),
+		start: time.Now(), clock: pipeline.NewSenderClock(cfg.Epoch), ended: make(chan struct{}),
 	}
+	p.ctx, p.cancel = context.WithCancel(context.Background())
 	if p.log == nil {
 		p.log = e.log
 	}
 	p.caps.Store(&caps{})
 	p.network.Store(&Network{TCP: true})
+	p.shard.Store(e.shards[0])
 	p.channels = newChannels(p)
 	p.dataIn, p.dataOut = p.channels.in, p.channels.out
 	p.audioIn, p.videoIn = newReceiver(p, pipeline.Audio), newReceiver(p, pipeline.Video)
 	p.audioOut, p.videoOut = newSender(p, pipeline.Audio), newSender(p, pipeline.Video)
+	p.due.Store(int64(never))
 	if err := e.add(p); err != nil {
+		p.cancel()
 		return nil, err
 	}
-	go p.run()
 	return p, nil
 }
 
@@ -185,118 +207,72 @@ func (p *Peer) Pairs() []CandidatePair {
 	return pairs
 }
 
-// came tells whether a packet that the peer sends has arrived, by whatever way.
-func (p *Peer) came(ssrc uint32, seq uint16) bool {
-	for _, r := range []*Receiver{p.audioIn, p.videoIn} {
-		r.mu.Lock()
-		known, has := r.stats.packets > 0 && r.stats.ssrc == ssrc, r.stats.has(seq)
-		r.mu.Unlock()
-		if known {
-			return has
-		}
-	}
-	return false
-}
-
-// post queues a call for the Peer's goroutine. It never blocks.
+// post queues a call of the Handler. It never blocks; a goroutine delivers as
+// long as there is something to deliver.
 func (p *Peer) post(f func()) {
 	p.evMu.Lock()
+	defer p.evMu.Unlock()
+	if p.ending {
+		return
+	}
 	p.queue = append(p.queue, f)
-	p.evMu.Unlock()
-	p.wake()
-}
-
-func (p *Peer) wake() {
-	select {
-	case p.events <- struct{}{}:
-	default:
+	if !p.delivering {
+		p.delivering = true
+		p.wg.Go(p.deliver)
 	}
-}
-
-// run delivers the Handler's calls and does the periodic RTCP.
-func (p *Peer) run() {
-	defer close(p.ended)
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	flow := mediaFlow{}
-	for {
-		select {
-		case <-p.done:
-			return
-		case <-p.events:
-			p.deliver()
-		case now := <-tick.C:
-			p.safely(func() { p.report(now) })
-		}
-		p.safely(p.askKeyFrames)
-		p.safely(p.askReports)
-		if on, changed := flow.update(p.lastRTCP.Load(), time.Since(p.start)); changed && p.cfg.MediaFlowing != nil {
-			p.safely(func() { p.cfg.MediaFlowing(on) })
-		}
-	}
-}
-
-// safely runs one step of run: a panic ends the connection, and run goes on to
-// tell that it ended.
-func (p *Peer) safely(f func()) {
-	defer guard(p.log, "transport.peer", p.panicked)
-	f()
 }
 
 func (p *Peer) deliver() {
 	for {
 		p.evMu.Lock()
+		if p.ending || len(p.queue) == 0 {
+			p.delivering, p.queue = false, nil
+			p.evMu.Unlock()
+			return
+		}
 		queue := p.queue
 		p.queue = nil
 		p.evMu.Unlock()
-		if len(queue) == 0 {
+		for _, f := range queue {
+			if p.ctx.Err() != nil {
+				break
+			}
+			p.safely(f)
+		}
+	}
+}
+
+// safely runs one step: a panic ends the connection, which is told by steps that
+// follow.
+func (p *Peer) safely(f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			p.broke("transport.peer", r)
+		}
+	}()
+	f()
+}
+
+// broke ends a Peer whose code failed; everybody hears of it as the loss of the
+// connection. It may be called under locks.
+func (p *Peer) broke(where string, r any) {
+	p.engine.counters.panics.Add(1)
+	p.engine.logPanic(where, r)
+	p.post(func() {
+		p.mu.Lock()
+		again := p.broken
+		p.broken = true
+		legs := slices.Clone(p.legs)
+		p.mu.Unlock()
+		if again {
 			return
 		}
-		for _, f := range queue {
-			select {
-			case <-p.done:
-				return
-			default:
-				p.safely(f)
+		p.goSafe("transport.broken", func() {
+			for _, l := range legs {
+				l.close()
 			}
-		}
-	}
-}
-
-// panicked ends a Peer whose code failed: its library object closes, which
-// everybody hears as the loss of the connection.
-func (p *Peer) panicked() {
-	p.engine.counters.panics.Add(1)
-	for _, l := range p.transports() {
-		_ = l.pc.Close()
-	}
-}
-
-// transports copies the list of legs.
-func (p *Peer) transports() []*leg {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return slices.Clone(p.legs)
-}
-
-// mediaTimeout is the silence of RTCP after which media counts as gone.
-const mediaTimeout = 5 * time.Second
-
-// mediaFlow follows RTCP; both times are since the Peer's start.
-type mediaFlow struct{ on bool }
-
-func (m *mediaFlow) update(last int64, now time.Duration) (on, changed bool) {
-	on = last != 0 && now-time.Duration(last) < mediaTimeout
-	changed = on != m.on
-	m.on = on
-	return on, changed
-}
-
-// sawRTCP notes that RTCP arrived. The goroutine of the Peer is woken for the first.
-func (p *Peer) sawRTCP() {
-	if p.lastRTCP.Swap(int64(time.Since(p.start))) == 0 {
-		p.wake()
-	}
+		})
+	})
 }
 
 // Close ends senders, receivers, DTLS and ICE and waits for their goroutines.
@@ -306,38 +282,45 @@ func (p *Peer) Close() error {
 	if p.closed {
 		p.mu.Unlock()
 		<-p.ended
-		p.wg.Wait()
 		return nil
 	}
 	p.closed = true
 	legs := slices.Clone(p.legs)
 	p.mu.Unlock()
-	close(p.done)
-	<-p.ended
-	p.audioOut.stop()
-	p.videoOut.stop()
-	var errs []error
-	for _, l := range legs {
-		errs = append(errs, l.close())
-	}
-	p.wg.Wait()
+	defer close(p.ended)
+	p.cancel()
+	p.evMu.Lock()
+	p.ending, p.queue = true, nil
+	p.evMu.Unlock()
 	p.channels.stop()
+	for _, l := range legs {
+		l.close()
+	}
+	p.under(func(*turn) {
+		p.transports = nil
+		p.audioOut.stop()
+		p.videoOut.stop()
+	})
+	p.wg.Wait()
 	p.audioIn.stop()
 	p.videoIn.stop()
-	p.engine.unmark(p)
 	p.engine.remove(p)
-	return errors.Join(errs...)
+	return nil
 }
 
-// goRead starts a reader that Close waits for; false when closing has begun.
-func (p *Peer) goRead(where string, f func()) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.closed {
+// goSafe starts a goroutine that Close waits for; false when closing has begun.
+func (p *Peer) goSafe(where string, f func()) bool {
+	p.evMu.Lock()
+	defer p.evMu.Unlock()
+	if p.ending {
 		return false
 	}
 	p.wg.Go(func() {
-		defer guard(p.log, where, p.panicked)
+		defer func() {
+			if r := recover(); r != nil {
+				p.broke(where, r)
+			}
+		}()
 		f()
 	})
 	return true

@@ -1,91 +1,95 @@
 package transport
 
 import (
+	"encoding/binary"
 	"time"
 
-	"github.com/pion/rtcp"
-	"github.com/pion/rtp"
+	"github.com/govidu/govidu/elements/webrtc/transport/congestion"
+	"github.com/govidu/govidu/pipeline"
 )
 
 const (
 	resendSlots = 512 // packets kept, a power of two
 	resendTimes = 10  // answers per packet
 	resendPause = 15 * time.Millisecond
-	resendShare = 10      // one part in this many of what was sent may be sent again
-	resendPurse = 256_000 // bytes that can be saved up for a burst of loss
+	resendTick  = 4 * time.Millisecond // in which the pause is measured
 )
 
 // resend keeps the latest packets of a Sender and answers NACKs (RFC 4585
-// §6.2.1) with RTX (RFC 4588) when the peer knows it. Payloads are shared with
-// the source, not copied. Guarded by Sender.mu.
+// §6.2.1) with RTX (RFC 4588) when the peer knows it. Packets are shared with
+// the source, not copied. Guarded by the lock of the Peer's shard.
 type resend struct {
-	slots   []resendSlot // nil until the first packet that may be asked for
-	purse   int          // bytes it may still spend
-	rtxSeq  uint16
-	scratch [MaxDatagram + 2]byte
-	header  rtp.Header
+	slots  []resendSlot // nil until the first packet that may be asked for
+	codec  *rtpCodec    // of all that is kept
+	budget congestion.Budget
+	rtxSeq uint32 // with its rollover
 }
 
+// resendSlot is small: there are many.
 type resendSlot struct {
-	payload []byte
-	codec   *sendCodec
-	at      time.Time // of the latest answer
-	ts      uint32
-	seq     uint16
-	times   uint8
-	marker  bool
+	p     *pipeline.Packet
+	ts    uint32
+	at    uint16 // of the latest answer, in resendTick
+	cycle uint8  // the upper bits of the sequence number
+	times uint8
 }
 
-func (r *resend) keep(seq uint16, ts uint32, marker bool, c *sendCodec, payload []byte) {
+func (r *resend) keep(seq uint16, ts uint32, c *rtpCodec, p *pipeline.Packet) {
 	if r.slots == nil {
 		r.slots = make([]resendSlot, resendSlots)
-		r.purse = resendPurse / 4
 	}
-	r.slots[seq%resendSlots] = resendSlot{payload: payload, codec: c, ts: ts, seq: seq, marker: marker}
+	if r.codec != c { // what was sent under another payload type is not sent again
+		clear(r.slots)
+		r.codec = c
+	}
+	r.slots[seq%resendSlots] = resendSlot{p: p, ts: ts, cycle: uint8(seq / resendSlots)}
 }
 
-func (r *resend) earn(size int) { r.purse = min(r.purse+size/resendShare, resendPurse) }
+func (r *resend) clear() { r.slots, r.codec = nil, nil }
 
-func (r *resend) clear() { r.slots = nil }
-
-// answer sends again what a NACK asks for.
-func (s *Sender) answer(n *rtcp.TransportLayerNack, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.nack++
-	if s.resend.slots == nil || s.writer == nil || !s.live {
+// again sends one packet again that a NACK asks for.
+func (s *Sender) again(t *turn, seq uint16) {
+	r := &s.resend
+	if r.slots == nil || !s.live || s.use == nil {
 		return
 	}
-	for i := range n.Nacks {
-		for _, seq := range n.Nacks[i].PacketList() {
-			s.again(seq, now)
-		}
-	}
-}
-
-func (s *Sender) again(seq uint16, now time.Time) {
-	r := &s.resend
 	slot := &r.slots[seq%resendSlots]
-	size := len(slot.payload)
-	if slot.codec == nil || slot.seq != seq || slot.times >= resendTimes ||
-		now.Sub(slot.at) < resendPause || r.purse < size || size > MaxDatagram {
+	now := uint16(t.now.Sub(s.peer.start) / resendTick)
+	if slot.p == nil || slot.cycle != uint8(seq/resendSlots) || slot.times >= resendTimes ||
+		slot.times > 0 && now-slot.at < uint16(resendPause/resendTick) || !r.budget.Spend(len(slot.p.Payload)) {
 		return
 	}
 	slot.times++
 	slot.at = now
-	r.purse -= size
-	h := &r.header
-	h.Version, h.Marker, h.Timestamp = 2, slot.marker, slot.ts
-	payload := slot.payload
-	if slot.codec.rtx != 0 && s.rtxSSRC != 0 {
-		h.PayloadType, h.SSRC, h.SequenceNumber = slot.codec.rtx, s.rtxSSRC, r.rtxSeq
-		r.rtxSeq++
-		r.scratch[0], r.scratch[1] = byte(seq>>8), byte(seq)
-		payload = r.scratch[:2+copy(r.scratch[2:], payload)]
-	} else {
-		h.PayloadType, h.SSRC, h.SequenceNumber = slot.codec.pt, s.ssrc, seq
-	}
-	if _, err := s.writer.WriteRTP(h, payload); err == nil {
+	if n := s.repeat(t, slot, seq); n > 0 {
+		s.leg.commit(t, n)
+		s.counted(t, n)
 		s.stats.resent++
 	}
+}
+
+// repeat writes the packet of a slot once more, by RTX if the peer knows that; it
+// gives its size, 0 when it does not fit.
+func (s *Sender) repeat(t *turn, slot *resendSlot, seq uint16) int {
+	r := &s.resend
+	b := s.leg.slot(t)
+	n := s.header(t, b, &slot.p.Header, seq, slot.ts)
+	b[1] = b[1]&0x80 | r.codec.pt
+	if r.codec.rtx == 0 {
+		return len(s.leg.sealer.Seal(b, n, slot.p.Payload, s.ssrc, seq, s.line.rollover(seq)))
+	}
+	if n+2+len(slot.p.Payload) > len(b) {
+		return 0
+	}
+	b[1] = b[1]&0x80 | r.codec.rtx
+	own := uint16(r.rtxSeq)
+	binary.BigEndian.PutUint16(b[2:], own)
+	binary.BigEndian.PutUint32(b[8:], s.rtxSSRC)
+	binary.BigEndian.PutUint16(b[n:], seq)
+	plain := b[n : n+2+copy(b[n+2:], slot.p.Payload)]
+	out := s.leg.sealer.Seal(b, n, plain, s.rtxSSRC, own, r.rtxSeq>>16)
+	if out != nil {
+		r.rtxSeq++
+	}
+	return len(out)
 }

@@ -1,15 +1,17 @@
 package transport
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/pion/rtcp"
-	"github.com/pion/webrtc/v4"
 
+	"github.com/govidu/govidu/elements/webrtc/transport/congestion"
+	"github.com/govidu/govidu/elements/webrtc/transport/udp"
 	"github.com/govidu/govidu/pipeline"
 )
 
-// outbound counts one sent stream. Guarded by Sender.mu.
+// outbound counts one sent stream. Guarded by the lock of the Peer's shard.
 type outbound struct {
 	packets, bytes, resent, dropped uint64
 	pli, fir, nack                  uint64
@@ -20,94 +22,148 @@ type outbound struct {
 	rembBps                         uint64
 }
 
-func (s *Sender) stream() (Stream, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ssrc == 0 {
-		return Stream{}, false
-	}
-	o := &s.stats
-	st := Stream{
-		Kind: s.kind, SSRC: s.ssrc, Packets: o.packets, Bytes: o.bytes, Lost: o.lost, FractionLost: o.fraction,
-		RoundTrip: o.rtt, PLI: o.pli, FIR: o.fir, NACK: o.nack, REMBbps: o.rembBps, Resent: o.resent, Dropped: o.dropped,
-	}
-	if s.line.rate != 0 {
-		st.Jitter = time.Duration(o.jitter) * time.Second / time.Duration(s.line.rate)
-	}
-	return st, true
-}
+// maxControl is how many packets of one compound are read.
+const maxControl = 64
 
-// readRTCP hears what the peer says of the stream it is sent.
-func (s *Sender) readRTCP(from *webrtc.RTPSender) {
-	buf := make([]byte, MaxDatagram)
-	for {
-		n, _, err := from.Read(buf)
-		if err != nil {
-			return
+// control takes an SRTCP packet (RFC 3550 §6.1). What it says goes to the stream
+// that it speaks of.
+func (l *leg) control(t *turn, b []byte) {
+	if l.opener == nil {
+		return
+	}
+	b, err := l.opener.OpenRTCP(b)
+	if err != nil {
+		return
+	}
+	l.heardAt = t.now
+	l.peer.sawRTCP(t)
+	for n := 0; len(b) >= 4 && n < maxControl; n++ {
+		size := 4 * (int(binary.BigEndian.Uint16(b[2:])) + 1)
+		if b[0]>>6 != 2 || size > len(b) {
+			break
 		}
-		s.peer.sawRTCP()
-		packets, err := rtcp.Unmarshal(buf[:n])
-		if err != nil {
-			s.peer.engine.counters.malformed.Add(1)
-			continue
-		}
-		for _, p := range packets {
-			s.heard(p, time.Now())
-		}
+		l.controlOne(t, b[:size])
+		b = b[size:]
+	}
+	if len(b) > 0 {
+		l.peer.engine.counters.malformed.Add(1)
 	}
 }
 
-func (s *Sender) heard(packet rtcp.Packet, now time.Time) {
-	key := false
+// controlOne takes one packet of a compound.
+func (l *leg) controlOne(t *turn, b []byte) {
+	if congestion.IsFeedback(b) {
+		_ = l.rate.Feedback(b, t.now)
+		return
+	}
+	switch b[1] {
+	case 202, 203, 204, 207: // descriptions, BYE, APP, XR: nothing for us
+		return
+	}
+	packets, err := rtcp.Unmarshal(b)
+	if err != nil {
+		l.peer.engine.counters.malformed.Add(1)
+		return
+	}
+	for _, p := range packets {
+		l.heard(t, p)
+	}
+}
+
+// heard hands one packet to the streams that it is about.
+func (l *leg) heard(t *turn, packet rtcp.Packet) {
 	switch p := packet.(type) {
-	case *rtcp.PictureLossIndication:
-		key = true
-		s.note(func(o *outbound) { o.pli++ })
-	case *rtcp.FullIntraRequest:
-		key = true
-		s.note(func(o *outbound) { o.fir++ })
-	case *rtcp.TransportLayerNack:
-		s.answer(p, now)
-	case *rtcp.ReceiverEstimatedMaximumBitrate:
-		s.mu.Lock()
-		s.stats.rembBps = uint64(min(max(p.Bitrate, 0), 1e12))
-		s.estimate.heardREMB(p.Bitrate, now)
-		s.mu.Unlock()
-	case *rtcp.ReceiverReport:
-		s.blocks(p.Reports, now)
 	case *rtcp.SenderReport:
-		s.blocks(p.Reports, now)
-	}
-	if key {
-		s.RequestKeyFrame()
-	}
-}
-
-func (s *Sender) note(f func(*outbound)) {
-	s.mu.Lock()
-	f(&s.stats)
-	s.mu.Unlock()
-}
-
-// blocks reads the blocks about our stream (RFC 3550 §6.4.1).
-func (s *Sender) blocks(reports []rtcp.ReceptionReport, now time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, b := range reports {
-		if b.SSRC != s.ssrc {
-			continue
-		}
-		s.stats.fraction = float64(b.FractionLost) / 256
-		s.estimate.heardLoss(s.stats.fraction)
-		s.stats.lost = int64(int32(b.TotalLost<<8) >> 8)
-		s.stats.jitter = b.Jitter
-		if b.LastSenderReport != 0 {
-			// All three are in units of 1/65536 s.
-			rtt := uint32(toNTP(now)>>16) - b.LastSenderReport - b.Delay
-			if d := time.Duration(rtt) * time.Second / 65536; d < 10*time.Second {
-				s.stats.rtt = d
+		for _, s := range l.streams {
+			if s.ssrc == p.SSRC && !s.repair && s.enc != nil {
+				s.enc.anchor(p, t.now)
 			}
 		}
+		l.blocks(t, p.Reports)
+	case *rtcp.ReceiverReport:
+		l.blocks(t, p.Reports)
+	case *rtcp.ReceiverEstimatedMaximumBitrate:
+		l.rate.REMB(float64(p.Bitrate), t.now)
+		if s := l.peer.videoOut; s.leg == l {
+			s.heard(t, p)
+		}
+	default:
+		for _, ssrc := range packet.DestinationSSRC() {
+			for _, s := range []*Sender{l.peer.audioOut, l.peer.videoOut} {
+				if s.leg == l && s.ssrc == ssrc {
+					s.heard(t, packet)
+				}
+			}
+		}
+	}
+}
+
+// blocks reads the blocks about our streams (RFC 3550 §6.4.1).
+func (l *leg) blocks(t *turn, reports []rtcp.ReceptionReport) {
+	for _, b := range reports {
+		for _, s := range []*Sender{l.peer.audioOut, l.peer.videoOut} {
+			if s.leg == l && s.ssrc == b.SSRC {
+				s.reported(t, b)
+			}
+		}
+	}
+}
+
+func (s *Sender) reported(t *turn, b rtcp.ReceptionReport) {
+	s.stats.fraction = float64(b.FractionLost) / 256
+	s.estimate.heardLoss(s.stats.fraction)
+	s.stats.lost = int64(int32(b.TotalLost<<8) >> 8)
+	s.stats.jitter = b.Jitter
+	if d, ok := congestion.RoundTrip(b.LastSenderReport, b.Delay, uint32(toNTP(t.now)>>16)); ok {
+		s.stats.rtt = d
+	}
+	if s.kind == pipeline.Video || s.peer.videoOut.leg == nil {
+		s.leg.rate.Loss(s.stats.fraction, s.stats.rtt, t.now)
+	}
+}
+
+// heard takes what the peer says of the stream that it is sent.
+func (s *Sender) heard(t *turn, packet rtcp.Packet) {
+	switch p := packet.(type) {
+	case *rtcp.PictureLossIndication:
+		s.stats.pli++
+		t.keys = append(t.keys, s)
+	case *rtcp.FullIntraRequest:
+		s.stats.fir++
+		t.keys = append(t.keys, s)
+	case *rtcp.TransportLayerNack:
+		s.stats.nack++
+		for i := range p.Nacks {
+			for _, seq := range p.Nacks[i].PacketList() {
+				s.again(t, seq)
+			}
+		}
+	case *rtcp.ReceiverEstimatedMaximumBitrate:
+		s.stats.rembBps = uint64(min(max(p.Bitrate, 0), 1e12))
+		s.estimate.heardREMB(p.Bitrate, t.now)
+	}
+}
+
+// sendControl seals RTCP packets and sends them as one datagram.
+func (l *leg) sendControl(t *turn, packets ...rtcp.Packet) {
+	if len(packets) == 0 || l.sealer == nil {
+		return
+	}
+	b, err := rtcp.Marshal(packets)
+	if err != nil {
+		l.peer.debug("RTCP not sent", "err", err)
+		return
+	}
+	l.sendRaw(t, b)
+}
+
+// sendRaw is sendControl for what is written already.
+func (l *leg) sendRaw(t *turn, b []byte) {
+	if l.sealer == nil || len(b) == 0 || len(b) > udp.SlotSize-32 {
+		return
+	}
+	if out := l.sealer.SealRTCP(l.slot(t), b); out != nil {
+		l.commit(t, len(out))
 	}
 }
 
@@ -115,9 +171,7 @@ func (s *Sender) blocks(reports []rtcp.ReceptionReport, now time.Time) {
 // time is that of the source's PTS, so that tracks which reached us in step
 // leave in step.
 func (s *Sender) senderReport(now time.Time) *rtcp.SenderReport {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.live || s.writer == nil || s.stats.packets == 0 {
+	if !s.live || s.leg == nil || s.stats.packets == 0 {
 		return nil
 	}
 	since := now.Sub(s.peer.cfg.Epoch.Add(s.line.lastPTS))
@@ -133,54 +187,10 @@ func (s *Sender) senderReport(now time.Time) *rtcp.SenderReport {
 	}
 }
 
-// report does what is due each second: sender reports, wishes for bitrates, and
-// the cap on what the peer shall send.
-func (p *Peer) report(now time.Time) {
-	for _, r := range []*Receiver{p.audioIn, p.videoIn} {
-		r.mu.Lock()
-		r.stats.interval()
-		r.mu.Unlock()
-	}
-	p.videoOut.wish(now)
-	if !p.connected.Load() {
-		return
-	}
-	for _, l := range p.transports() {
-		if out := p.reports(l, now); len(out) > 0 {
-			if err := l.pc.WriteRTCP(out); err != nil {
-				p.debug("report not sent", "err", err)
-			}
-		}
-	}
-}
-
-// reports are what is due on one transport.
-func (p *Peer) reports(l *leg, now time.Time) []rtcp.Packet {
-	var out []rtcp.Packet
-	for _, k := range l.kinds {
-		s := p.Sender(k)
-		if s == nil {
-			continue
-		}
-		if sr := s.senderReport(now); sr != nil {
-			// Each in a compound of its own with the name that ties them (RFC 3550 §6.5.1).
-			out = append(out, sr, rtcp.NewCNAMESourceDescription(sr.SSRC, p.streamID))
-		}
-		if k == pipeline.Video {
-			if remb := p.videoIn.capReport(p.caps.Load(), now); remb != nil {
-				out = append(out, remb)
-			}
-		}
-	}
-	return out
-}
-
 // capReport is the REMB (draft-alvestrand-rmcat-remb-03) that holds a publisher
 // to the user's cap even if it does not obey b= lines, and to what its receivers
 // asked for; nil without either.
 func (r *Receiver) capReport(c *caps, now time.Time) rtcp.Packet {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	bps := c.MaxVideoRecv * 1000
 	if r.wished > 0 && now.Sub(r.wishedAt) < wishAge {
 		wished := max(r.wished, c.MinVideoRecv*1000, floorBps)
@@ -188,44 +198,78 @@ func (r *Receiver) capReport(c *caps, now time.Time) rtcp.Packet {
 			bps = wished
 		}
 	}
-	if bps <= 0 || !r.remb || r.stats.packets == 0 {
+	if bps <= 0 || !r.knows(func(c *rtpCodec) bool { return c.remb }) {
 		return nil
 	}
-	r.stats.rembBps = uint64(bps)
-	return &rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: float32(bps), SSRCs: []uint32{r.stats.ssrc}}
-}
-
-// askKeyFrames turns keyframe wishes into requests. The Peer's goroutine only.
-func (p *Peer) askKeyFrames() {
-	r := p.videoIn
-	if !r.wantKey.Load() || !p.connected.Load() {
-		return
-	}
-	if packet, pc := r.keyRequest(); packet != nil {
-		r.wantKey.Store(false)
-		if err := pc.WriteRTCP([]rtcp.Packet{packet}); err != nil {
-			p.debug("keyframe request not sent", "err", err)
+	var ssrcs []uint32
+	for _, e := range r.encs {
+		if e.stats.packets > 0 {
+			ssrcs = append(ssrcs, e.stats.ssrc)
 		}
 	}
+	if len(ssrcs) == 0 {
+		return nil
+	}
+	r.rembBps = uint64(bps)
+	return &rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: float32(bps), SSRCs: ssrcs}
 }
 
-// keyRequest is a PLI, or a FIR for a peer that knows only that; nil before the
-// first packet, which says whom to ask.
-func (r *Receiver) keyRequest() (rtcp.Packet, *webrtc.PeerConnection) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.pc == nil || r.stats.packets == 0 {
-		return nil, nil
+// knows tells whether the codec that the peer sends was negotiated with something.
+func (r *Receiver) knows(what func(*rtpCodec) bool) bool {
+	if r.latest == nil {
+		return false
 	}
-	if !r.pli && r.fir {
-		r.stats.fir++
+	c, _ := r.codecOf(r.latestPT)
+	return c != nil && what(c)
+}
+
+// keyPause is the shortest time between two requests for a keyframe of a stream.
+const keyPause = 500 * time.Millisecond
+
+// askKeyFrames turns keyframe wishes into requests: those within keyPause become
+// one at its end, those before the first packet wait for it, for it says whom to ask.
+func (r *Receiver) askKeyFrames(t *turn) {
+	l := r.leg()
+	if l == nil || !l.running {
+		return
+	}
+	for _, e := range r.encs {
+		if !e.wantKey || e.stats.packets == 0 {
+			continue
+		}
+		if wait := keyPause - t.now.Sub(e.keyAt); wait > 0 && !e.keyAt.IsZero() {
+			r.peer.soon(t.now.Add(wait))
+			continue
+		}
+		e.wantKey, e.keyAt = false, t.now
+		l.sendControl(t, e.keyRequest())
+	}
+}
+
+// keyRequest is a PLI, or a FIR for a peer that knows only that.
+func (e *encoding) keyRequest() rtcp.Packet {
+	r := e.of
+	if !r.knows(func(c *rtpCodec) bool { return c.pli }) && r.knows(func(c *rtpCodec) bool { return c.fir }) {
+		e.stats.fir++
 		r.firSeq++
 		return &rtcp.FullIntraRequest{
-			MediaSSRC: r.stats.ssrc, FIR: []rtcp.FIREntry{{SSRC: r.stats.ssrc, SequenceNumber: r.firSeq}},
-		}, r.pc
+			MediaSSRC: e.stats.ssrc, FIR: []rtcp.FIREntry{{SSRC: e.stats.ssrc, SequenceNumber: r.firSeq}},
+		}
 	}
-	r.stats.pli++
-	return &rtcp.PictureLossIndication{MediaSSRC: r.stats.ssrc}, r.pc
+	e.stats.pli++
+	return &rtcp.PictureLossIndication{MediaSSRC: e.stats.ssrc}
+}
+
+// leg is the transport of the Receiver's section, nil before negotiation.
+func (r *Receiver) leg() *leg {
+	for _, l := range r.peer.transports {
+		for _, k := range l.kinds {
+			if k == r.kind {
+				return l
+			}
+		}
+	}
+	return nil
 }
 
 var _ pipeline.Splicer = (*Receiver)(nil)

@@ -1,13 +1,9 @@
 package transport
 
 import (
-	"strings"
-	"sync"
+	"math/rand/v2"
 	"sync/atomic"
 	"time"
-
-	"github.com/pion/rtp"
-	"github.com/pion/webrtc/v4"
 
 	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/pipeline"
@@ -25,29 +21,25 @@ const (
 // peer sees one stream: own SSRC, unbroken sequence numbers, timestamps that
 // follow the clock, and video that begins with a keyframe.
 type Sender struct {
-	peer  *Peer
-	kind  pipeline.Kind
-	track *localTrack
+	peer *Peer
+	kind pipeline.Kind
 
 	packets, bytes atomic.Uint64 // taken in, sent or not
 	link           atomic.Pointer[pipeline.Link]
 	// negotiated is what Accepts answers; nil before negotiation.
-	negotiated atomic.Pointer[[]pipeline.Format]
+	negotiated    atomic.Pointer[[]pipeline.Format]
+	ssrc, rtxSSRC uint32
 
-	mu       sync.Mutex // leaf, but for the library's socket write
-	live     bool
-	writer   webrtc.TrackLocalWriter
-	codecs   []sendCodec
-	levelExt uint8 // header extension id of the audio level, 0 without
-	ssrc     uint32
-	rtxSSRC  uint32
-	timeExt  uint8      // header extension id of abs-send-time, 0 without
-	stamp    [3]byte    // scratch of abs-send-time
-	stamped  bool       // packets carry it
-	header   rtp.Header // reused: the library copies what it keeps
+	// Guarded by the lock of the Peer's shard.
+	leg     *leg // nil before negotiation
+	live    bool
+	codecs  []rtpCodec
+	ext     extIDs
+	stamped bool // packets carry the time of sending
+	served  job  // the latest, less its packets
 
 	source   *pipeline.Format // of the latest packet
-	use      *sendCodec       // for source; nil when not negotiated
+	use      *rtpCodec        // for source; nil when not negotiated
 	changed  bool             // the next packet is from another source
 	from     uint32
 	left     uint32    // SSRC of the source before
@@ -60,21 +52,30 @@ type Sender struct {
 	stats    outbound
 }
 
-// sendCodec is one negotiated codec.
-type sendCodec struct {
-	name    codec.Name
-	rate    uint32
-	fmtp    string
-	pt      uint8
-	rtx     uint8 // payload type of its retransmissions, 0 without
-	nack    bool
-	profile string // H264 profile_idc and constraints, four hexadecimal digits
+func newSender(p *Peer, kind pipeline.Kind) *Sender {
+	return &Sender{peer: p, kind: kind, changed: true, ssrc: newSSRC(), rtxSSRC: newSSRC()}
 }
 
-func newSender(p *Peer, kind pipeline.Kind) *Sender {
-	s := &Sender{peer: p, kind: kind, changed: true}
-	s.track = &localTrack{s}
-	return s
+// newSSRC is a random name of a stream (RFC 3550 §8.1), never 0.
+func newSSRC() uint32 { return max(rand.Uint32(), 1) }
+
+// bind takes what was negotiated. The caller holds the lock.
+func (s *Sender) bind(l *leg, m *media) {
+	accepts := make([]pipeline.Format, len(m.codecs))
+	for i, c := range m.codecs {
+		accepts[i] = pipeline.Format{
+			Kind: s.kind, Codec: c.name, Framing: pipeline.RTP, ClockRate: c.rate, Fmtp: c.fmtp,
+		}
+	}
+	s.leg, s.codecs, s.ext = l, m.codecs, m.ext
+	s.source, s.use, s.changed = nil, nil, true
+	s.negotiated.Store(&accepts)
+	// The link may wait for this; locks are held here.
+	s.peer.post(func() {
+		if l := s.link.Load(); l != nil {
+			l.Renegotiate()
+		}
+	})
 }
 
 // Kind is the media type.
@@ -98,17 +99,23 @@ func (s *Sender) Push(p *pipeline.Packet) {
 	if p.Format == nil || p.Format.Framing != pipeline.RTP {
 		return
 	}
-	s.write(p)
+	s.packets.Add(1)
+	s.bytes.Add(uint64(len(p.Payload)))
+	t := turns.Get().(*turn)
+	t.on(s.peer)
+	defer turns.Put(t)
+	defer t.end()
+	s.take(t, p)
 }
 
 // Attached implements pipeline.Attachable: the link is the way up for wishes.
 func (s *Sender) Attached(l *pipeline.Link) {
-	if !l.Spliced() {
-		s.sourceChanged()
-	}
-	s.mu.Lock()
-	s.estimate.toldAt = time.Time{} // another source, which knows no wish yet
-	s.mu.Unlock()
+	s.peer.under(func(*turn) {
+		if !l.Spliced() {
+			s.changed = true
+		}
+		s.estimate.toldAt = time.Time{} // another source, which knows no wish yet
+	})
 	s.link.Store(l)
 }
 
@@ -127,46 +134,45 @@ func (s *Sender) RequestKeyFrame() bool {
 
 // sourceChanged makes the next packet begin a new source.
 func (s *Sender) sourceChanged() {
-	s.mu.Lock()
-	s.changed = true
-	s.mu.Unlock()
+	s.peer.under(func(*turn) { s.changed = true })
 }
 
 // setLive opens the Sender when its connection is up.
-func (s *Sender) setLive(up bool) {
-	s.mu.Lock()
+func (s *Sender) setLive(t *turn, up bool) {
 	s.live, s.changed = up, true
 	s.estimate = estimate{}
-	ask := up && s.writer != nil && s.kind == pipeline.Video
-	s.mu.Unlock()
-	if ask {
-		s.RequestKeyFrame()
+	if up && s.leg != nil && s.kind == pipeline.Video {
+		t.keys = append(t.keys, s)
 	}
 }
 
 func (s *Sender) stop() {
-	s.mu.Lock()
-	s.live, s.writer = false, nil
+	s.live, s.leg = false, nil
 	s.resend.clear()
-	s.mu.Unlock()
 }
 
-// write sends one packet of the source, or drops it.
-func (s *Sender) write(p *pipeline.Packet) {
-	s.packets.Add(1)
-	s.bytes.Add(uint64(len(p.Payload)))
-	s.mu.Lock()
-	verdict := s.writeLocked(p)
-	s.mu.Unlock()
-	switch verdict {
+// serve sends a batch of the Receiver that the Sender is spliced to.
+func (s *Sender) serve(t *turn, j *job) {
+	if s.served.from == j.from && j.n <= s.served.n {
+		return // it was on the other shard
+	}
+	s.served = job{from: j.from, n: j.n}
+	size := 0
+	for _, p := range j.packets {
+		size += len(p.Payload)
+		s.take(t, p)
+	}
+	s.packets.Add(uint64(len(j.packets)))
+	s.bytes.Add(uint64(size))
+}
+
+// take sends one packet of the source, or drops it.
+func (s *Sender) take(t *turn, p *pipeline.Packet) {
+	switch s.write(t, p) {
 	case wantKey:
-		s.RequestKeyFrame()
+		t.keys = append(t.keys, s)
 	case wrongCodec:
-		// Whoever plans conversions finds the way from here. Not on this
-		// goroutine: it is the source's.
-		if l := s.link.Load(); l != nil && l.Spliced() {
-			s.peer.post(l.Unsplice)
-		}
+		t.strays = append(t.strays, s)
 	}
 }
 
@@ -179,14 +185,14 @@ const (
 	wrongCodec
 )
 
-func (s *Sender) writeLocked(p *pipeline.Packet) verdict {
-	if !s.live || s.writer == nil {
+func (s *Sender) write(t *turn, p *pipeline.Packet) verdict {
+	if !s.live || s.leg == nil {
 		s.stats.dropped++
 		return dropped
 	}
 	at := p.Arrival
 	if at.IsZero() {
-		at = time.Now() // a source that is not the network
+		at = t.now // a source that is not the network
 	}
 	if s.source != p.Format {
 		if s.source != nil && !s.source.Fits(p.Format) {
@@ -213,7 +219,7 @@ func (s *Sender) writeLocked(p *pipeline.Packet) verdict {
 		s.stats.dropped++
 		return dropped
 	}
-	s.send(p, at, seq, ts)
+	s.send(t, p, at, seq, ts)
 	return sent
 }
 
@@ -238,35 +244,35 @@ func (s *Sender) begin(p *pipeline.Packet, at time.Time) verdict {
 }
 
 // send writes the packet in its new place and keeps it for retransmission.
-func (s *Sender) send(p *pipeline.Packet, at time.Time, seq uint16, ts uint32) {
-	h := &s.header
-	h.Version, h.Marker, h.PayloadType = 2, p.Header.Marker, s.use.pt
-	h.SequenceNumber, h.Timestamp, h.SSRC = seq, ts, s.ssrc
-	switch {
-	case s.levelExt != 0:
-		s.copyLevel(&p.Header)
-	case s.stamped:
-		s.stampTime()
+func (s *Sender) send(t *turn, p *pipeline.Packet, at time.Time, seq uint16, ts uint32) {
+	if out := s.pictures.pass(p.Payload); len(out) > 0 && &out[0] != &p.Payload[0] {
+		q := *p
+		q.Payload = out
+		p = &q
 	}
-	payload := s.pictures.pass(p.Payload)
 	if s.use.nack {
-		s.resend.keep(seq, ts, p.Header.Marker, s.use, payload)
+		s.resend.keep(seq, ts, s.use, p)
 	}
-	if _, err := s.writer.WriteRTP(h, payload); err != nil {
+	slot := s.leg.slot(t)
+	n := s.header(t, slot, &p.Header, seq, ts)
+	b := s.leg.sealer.Seal(slot, n, p.Payload, s.ssrc, seq, s.line.rollover(seq))
+	if b == nil {
 		s.stats.dropped++
 		return
 	}
+	s.leg.commit(t, len(b))
+	s.counted(t, len(b))
 	s.line.sent(ts, at, p.PTS)
 	s.stats.packets++
 	s.stats.bytes += uint64(len(p.Payload))
-	s.resend.earn(len(p.Payload))
+	s.resend.budget.Earn(len(p.Payload))
 }
 
 // choose finds the negotiated codec for a format. H264 prefers the same profile
 // (RFC 6184 §8.2.2), then one whose decoders play it, then any: decoders play
 // more than their peers negotiate, and the alternative is no picture.
-func (s *Sender) choose(f *pipeline.Format) *sendCodec {
-	var fits, other *sendCodec
+func (s *Sender) choose(f *pipeline.Format) *rtpCodec {
+	var fits, other *rtpCodec
 	profile := h264Profile(f.Fmtp)
 	for i := range s.codecs {
 		c := &s.codecs[i]
@@ -287,26 +293,4 @@ func (s *Sender) choose(f *pipeline.Format) *sendCodec {
 		return fits
 	}
 	return other
-}
-
-// h264Profile is the first two bytes of profile-level-id, lower case.
-func h264Profile(fmtp string) string {
-	for part := range strings.SplitSeq(fmtp, ";") {
-		k, v, _ := strings.Cut(strings.TrimSpace(part), "=")
-		if strings.EqualFold(k, "profile-level-id") && len(v) == 6 {
-			return strings.ToLower(v[:4])
-		}
-	}
-	return ""
-}
-
-// compatible tells whether a decoder of profile to plays a stream of profile
-// from: baseline is played by all, main by high.
-func compatible(from, to string) bool {
-	if len(from) < 4 || len(to) < 4 {
-		return false
-	}
-	order := map[string]int{"42": 1, "4d": 2, "64": 3}
-	a, b := order[from[:2]], order[to[:2]]
-	return a != 0 && b != 0 && a <= b
 }

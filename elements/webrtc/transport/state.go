@@ -1,6 +1,6 @@
 package transport
 
-import "github.com/pion/webrtc/v4"
+import "github.com/govidu/govidu/elements/webrtc/transport/ice"
 
 // ICEState is the state of a Peer's one ICE component (RFC 8445).
 type ICEState uint8
@@ -15,17 +15,17 @@ const (
 	ICEClosed
 )
 
-func iceStateOf(s webrtc.ICEConnectionState) ICEState {
+func iceStateOf(s ice.State) ICEState {
 	switch s {
-	case webrtc.ICEConnectionStateChecking:
+	case ice.Checking:
 		return ICEChecking
-	case webrtc.ICEConnectionStateConnected, webrtc.ICEConnectionStateCompleted:
+	case ice.Connected:
 		return ICEConnected
-	case webrtc.ICEConnectionStateDisconnected:
+	case ice.Disconnected:
 		return ICEDisconnected
-	case webrtc.ICEConnectionStateFailed:
+	case ice.Failed:
 		return ICEFailed
-	case webrtc.ICEConnectionStateClosed:
+	case ice.Closed:
 		return ICEClosed
 	}
 	return ICENew
@@ -42,17 +42,3 @@ const (
 	DTLSClosed
 	DTLSFailed
 )
-
-func dtlsStateOf(s webrtc.DTLSTransportState) DTLSState {
-	switch s {
-	case webrtc.DTLSTransportStateConnecting:
-		return DTLSConnecting
-	case webrtc.DTLSTransportStateConnected:
-		return DTLSConnected
-	case webrtc.DTLSTransportStateClosed:
-		return DTLSClosed
-	case webrtc.DTLSTransportStateFailed:
-		return DTLSFailed
-	}
-	return DTLSNew
-}

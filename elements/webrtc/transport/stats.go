@@ -54,7 +54,7 @@ func (p *Peer) Stats(kind pipeline.Kind) Stats {
 const seenWindow = 1024
 
 // inbound counts one received stream as RFC 3550 appendix A does. Guarded by
-// Receiver.mu.
+// the lock of the Peer's shard.
 type inbound struct {
 	ssrc           uint32
 	packets, bytes uint64
@@ -64,7 +64,6 @@ type inbound struct {
 	jitter         float64 // ticks
 	rate           uint32
 	pli, fir       uint64
-	rembBps        uint64
 	before         struct {
 		expected, received uint64
 		fraction           float64
@@ -75,7 +74,7 @@ type inbound struct {
 // bandwidth by sending packets again, which nobody behind wants twice.
 func (s *inbound) count(h *rtp.Header, size int, rate uint32, at time.Duration) bool {
 	if s.packets == 0 || h.SSRC != s.ssrc {
-		*s = inbound{ssrc: h.SSRC, pli: s.pli, fir: s.fir, rembBps: s.rembBps}
+		*s = inbound{ssrc: h.SSRC, pli: s.pli, fir: s.fir}
 		s.base = uint32(h.SequenceNumber)
 		s.highest = s.base
 	}
@@ -151,17 +150,57 @@ func (s *inbound) interval() {
 	}
 }
 
-func (r *Receiver) stream() (Stream, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := &r.stats
-	if s.packets == 0 {
-		return Stream{Kind: r.kind, SSRC: r.declared}, r.declared != 0
+func (r *Receiver) stream() (st Stream, known bool) {
+	r.peer.under(func(*turn) { st, known = r.streamLocked() })
+	return st, known
+}
+
+// streamLocked sums the encodings up under the name of the first.
+func (r *Receiver) streamLocked() (Stream, bool) {
+	st := Stream{Kind: r.kind, NACK: r.peer.nacks, REMBbps: r.rembBps}
+	if len(r.declared) > 0 {
+		st.SSRC = r.declared[0]
 	}
-	return Stream{
-		Kind: r.kind, NACK: r.peer.nacks.Load(), SSRC: s.ssrc, Packets: s.packets, Bytes: s.bytes,
-		Lost: int64(s.expected()) - int64(s.packets), FractionLost: s.before.fraction,
-		Jitter: time.Duration(s.jitter * float64(time.Second) / float64(s.rate)),
-		PLI:    s.pli, FIR: s.fir, REMBbps: s.rembBps,
-	}, true
+	known := st.SSRC != 0
+	for i, e := range r.encs {
+		s := &e.stats
+		if s.packets == 0 {
+			continue
+		}
+		if !known || i == 0 {
+			st.SSRC = s.ssrc
+		}
+		known = true
+		st.Packets += s.packets
+		st.Bytes += s.bytes
+		st.Lost += int64(s.expected()) - int64(s.packets)
+		st.FractionLost = max(st.FractionLost, s.before.fraction)
+		st.Jitter = max(st.Jitter, time.Duration(s.jitter*float64(time.Second)/float64(s.rate)))
+		st.PLI += s.pli
+		st.FIR += s.fir
+	}
+	if !known || st.Packets == 0 {
+		return Stream{Kind: r.kind, SSRC: st.SSRC}, known
+	}
+	return st, true
+}
+
+func (s *Sender) stream() (st Stream, known bool) {
+	s.peer.under(func(*turn) { st, known = s.streamLocked() })
+	return st, known
+}
+
+func (s *Sender) streamLocked() (Stream, bool) {
+	if s.leg == nil {
+		return Stream{}, false
+	}
+	o := &s.stats
+	st := Stream{
+		Kind: s.kind, SSRC: s.ssrc, Packets: o.packets, Bytes: o.bytes, Lost: o.lost, FractionLost: o.fraction,
+		RoundTrip: o.rtt, PLI: o.pli, FIR: o.fir, NACK: o.nack, REMBbps: o.rembBps, Resent: o.resent, Dropped: o.dropped,
+	}
+	if s.line.rate != 0 {
+		st.Jitter = time.Duration(o.jitter) * time.Second / time.Duration(s.line.rate)
+	}
+	return st, true
 }

@@ -1,0 +1,71 @@
+package transport
+
+import (
+	"encoding/binary"
+
+	"github.com/pion/rtp"
+
+	"github.com/govidu/govidu/pipeline"
+)
+
+// header writes the RTP header of a packet into dst (RFC 3550 §5.1), with the
+// extensions that the peer has negotiated (RFC 8285 §4.2); it gives its length.
+func (s *Sender) header(t *turn, dst []byte, from *rtp.Header, seq uint16, ts uint32) int {
+	dst[0], dst[1] = 0x80, s.use.pt
+	if from.Marker {
+		dst[1] |= 0x80
+	}
+	binary.BigEndian.PutUint16(dst[2:], seq)
+	binary.BigEndian.PutUint32(dst[4:], ts)
+	binary.BigEndian.PutUint32(dst[8:], s.ssrc)
+	level := -1
+	if s.kind == pipeline.Audio && s.ext.level != 0 && from.Extension {
+		if b := from.GetExtension(audioLevelID); len(b) == 1 {
+			level = int(b[0])
+		}
+	}
+	return s.extend(t, dst, level)
+}
+
+// extend adds the extensions to a fixed header; level is the audio level's, -1
+// for none.
+func (s *Sender) extend(t *turn, dst []byte, level int) int {
+	n := 16
+	if s.ext.twcc != 0 {
+		dst[n] = s.ext.twcc<<4 | 1
+		binary.BigEndian.PutUint16(dst[n+1:], s.leg.sendSeq)
+		n += 3
+	}
+	if s.stamped {
+		// Seconds of 6.18 bits, by which the peer estimates the bandwidth.
+		at := toNTP(t.now) >> 14
+		dst[n], dst[n+1], dst[n+2], dst[n+3] = s.ext.sendTime<<4|2, byte(at>>16), byte(at>>8), byte(at)
+		n += 4
+	}
+	if level >= 0 {
+		dst[n], dst[n+1] = s.ext.level<<4, byte(level)
+		n += 2
+	}
+	if n == 16 {
+		return 12
+	}
+	for n%4 != 0 {
+		dst[n] = 0
+		n++
+	}
+	dst[0] |= 0x10
+	dst[12], dst[13] = 0xbe, 0xde
+	binary.BigEndian.PutUint16(dst[14:], uint16(n-16)/4)
+	return n
+}
+
+// counted notes that a packet of media has left, for the estimate.
+func (s *Sender) counted(t *turn, size int) {
+	l := s.leg
+	if s.ext.twcc == 0 {
+		l.rate.Count(size)
+		return
+	}
+	l.rate.Sent(l.sendSeq, size, t.now)
+	l.sendSeq++
+}

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package transport
+
+// markDescriptor does nothing: this platform leaves sockets unmarked.
+func markDescriptor(uintptr, uint8) {}

@@ -1,0 +1,201 @@
+package transport
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/govidu/govidu/elements/webrtc/transport/ice"
+	"github.com/govidu/govidu/elements/webrtc/transport/udp"
+)
+
+const (
+	batchSize = 64  // datagrams taken at once
+	arenaSize = 128 // sealed packets held before they are sent: stays in the cache
+	// inboxSize is how many letters wait for a shard; more are dropped, as a
+	// network would.
+	inboxSize = 512
+	// maxShards is how many shards there may be (see turn.forward).
+	maxShards = 64
+)
+
+// shard is one UDP socket of the media port with its reader, and the lock of the
+// Peers that live on it. The lock is taken once for a batch of datagrams, not for
+// each. Of two shards' locks the lower index is taken first.
+type shard struct {
+	engine *Engine
+	index  int
+	base   int // which of the Engine's addresses: the ICE agents' name of it
+	socket *udp.Socket
+	inbox  chan letter
+	reply  [64]byte // the reader's
+
+	mu      sync.Mutex
+	writer  *udp.Writer
+	addrs   map[netip.AddrPort]*leg // by the addresses that have passed a check
+	scratch [udp.SlotSize]byte      // of packets that do not go by the writer
+}
+
+// letter is something for a shard from outside: a datagram that came elsewhere,
+// or packets for Senders that live here.
+type letter struct {
+	job      job
+	to       *leg
+	from     netip.AddrPort
+	datagram []byte
+	base     int
+	came     *shard // where the datagram came, nil when not at a shard
+}
+
+func (e *Engine) newShard(socket *udp.Socket, base int) *shard {
+	return &shard{
+		engine: e, index: len(e.shards), base: base, socket: socket, inbox: make(chan letter, inboxSize),
+		writer: udp.NewWriter(arenaSize), addrs: map[netip.AddrPort]*leg{},
+	}
+}
+
+// post leaves a letter; it never blocks.
+func (s *shard) post(l letter) {
+	select {
+	case s.inbox <- l:
+	default:
+		s.engine.counters.lateMail.Add(1)
+	}
+}
+
+// read serves the socket until it is closed.
+func (s *shard) read() {
+	batch := udp.NewBatch(batchSize, MaxDatagram)
+	t := &turn{}
+	for {
+		n, err := s.socket.ReadBatch(batch)
+		if err != nil {
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			s.engine.log.Debug("media socket", "err", err)
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		t.begin(s)
+		for i := 0; i < n; {
+			i = s.take(t, batch, i, n)
+		}
+		t.end()
+	}
+}
+
+// take handles datagrams from the i-th on; after a panic, which ends the Peer
+// that was served, it gives the next one.
+func (s *shard) take(t *turn, batch *udp.Batch, i, n int) (next int) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.engine.blame(t, "transport.datagram", r)
+			next++
+		}
+	}()
+	for next = i; next < n; next++ {
+		t.who = nil
+		b, from, truncated := batch.Datagram(next)
+		if truncated || len(b) > MaxDatagram {
+			s.engine.counters.oversized.Add(1)
+			continue
+		}
+		s.datagram(t, b, from)
+	}
+	return next
+}
+
+// open serves the inbox until the Engine ends.
+func (s *shard) open(done <-chan struct{}) {
+	t := &turn{}
+	for {
+		select {
+		case <-done:
+			return
+		case l := <-s.inbox:
+			t.begin(s)
+			s.letter(t, &l)
+			for more := true; more && len(t.came) < batchSize && len(t.jobs) < batchSize; {
+				select {
+				case l = <-s.inbox:
+					s.letter(t, &l)
+				default:
+					more = false
+				}
+			}
+			t.end()
+		}
+	}
+}
+
+func (s *shard) letter(t *turn, l *letter) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.engine.blame(t, "transport.letter", r)
+		}
+	}()
+	if l.to == nil {
+		t.jobs = append(t.jobs, l.job)
+		return
+	}
+	if home := l.to.peer.shard.Load(); home != s { // it moved meanwhile
+		t.mail = append(t.mail, mail{home, *l})
+		return
+	}
+	l.to.datagram(t, l.datagram, l.base, l.from, l.came)
+}
+
+// datagram finds whose a datagram is (RFC 7983): by the address once a check has
+// passed, before by what STUN names.
+func (s *shard) datagram(t *turn, b []byte, from netip.AddrPort) {
+	if !demuxable(b) {
+		s.engine.counters.malformed.Add(1)
+		return
+	}
+	var l *leg
+	if b[0] > 3 {
+		l = s.addrs[from]
+	} else if l = s.engine.legOf(b); l == nil && s.engine.answered(b) {
+		return
+	} else if l == nil && isPlainBinding(b) {
+		s.engine.answer(b, from, t.now, s.reply[:0], func(reply []byte) error { return s.socket.Send(reply, from, 0) })
+		return
+	}
+	switch {
+	case l == nil:
+	case l.peer.shard.Load() != s:
+		t.mail = append(t.mail, mail{l.peer.shard.Load(), letter{to: l, from: from, datagram: append([]byte(nil), b...), base: s.base, came: s}})
+	default:
+		l.datagram(t, b, s.base, from, s)
+	}
+}
+
+// legOf finds the leg that a STUN message is for: a request names it by its user
+// fragment, a response by its transaction.
+func (e *Engine) legOf(b []byte) *leg {
+	if ice.IsResponse(b) {
+		e.demux.RLock()
+		defer e.demux.RUnlock()
+		return e.tags[ice.Tag(b)]
+	}
+	ufrag, ok := ice.UsernameFragment(b)
+	if !ok {
+		return nil
+	}
+	e.demux.RLock()
+	defer e.demux.RUnlock()
+	return e.ufrags[string(ufrag)]
+}
+
+// blame ends the Peer that was served when a panic came up.
+func (e *Engine) blame(t *turn, where string, r any) {
+	if t.who != nil {
+		t.who.broke(where, r)
+		return
+	}
+	e.counters.panics.Add(1)
+	e.logPanic(where, r)
+}
