@@ -103,7 +103,10 @@ func (a *Agent) settle(t int64) {
 // the peer checks it and nothing is heard any more on the one in use: behind a NAT
 // the peer may not know that its address changed, and sees no reason to nominate.
 func (a *Agent) moved(p *pair, t int64) {
-	if a.sel != nil && a.old == nil && p.asked > a.heard && t-a.heard > a.keepalive+int64(settling) {
+	silent := p.asked > a.heard && t-a.heard > a.keepalive+int64(settling)
+	switch {
+	case a.old != nil:
+	case a.sel == nil && a.state == StateDisconnected, a.sel != nil && silent:
 		a.choose(p, t)
 	}
 }
