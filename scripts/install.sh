@@ -94,7 +94,7 @@ fi
 
 # Janus with what it links to and is not there. Installed, it would start at once.
 janus_packages() { apt-get install -s --no-install-recommends janus | awk '/^Inst/ { print $2 } END { print "janus" }' | sort -u; }
-janus_runs() { LD_LIBRARY_PATH=usr/lib/x86_64-linux-gnu usr/bin/janus --help; }
+janus_runs() { LD_LIBRARY_PATH=$(echo usr/lib/*-linux-gnu) usr/bin/janus --help; }
 if [[ " $* " == *" janus "* ]] && [ ! -x .tools/janus/usr/bin/janus ]; then unpack janus janus_packages janus_runs; fi
 
 # LiveKit from its sources: go install refuses it for its replace directives.

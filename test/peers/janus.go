@@ -26,10 +26,7 @@ type janus struct {
 	feeds []any
 }
 
-const (
-	janusRoom = 1
-	janusLib  = "usr/lib/x86_64-linux-gnu"
-)
+const janusRoom = 1
 
 // plugins and transports that the videoroom does without.
 const (
@@ -46,7 +43,11 @@ func (j *janus) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lib := filepath.Join(root, janusLib)
+	plugins, err := filepath.Glob(filepath.Join(root, "usr/lib/*/janus/plugins")) // by architecture
+	if err != nil || len(plugins) != 1 {
+		return fmt.Errorf("no Janus in %s", root)
+	}
+	lib := filepath.Dir(filepath.Dir(plugins[0]))
 	dir := filepath.Join(j.o.dir, "janus")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -56,7 +57,7 @@ func (j *janus) start(ctx context.Context) error {
 		loops = fmt.Sprintf(" event_loops = %d\n", j.loops)
 	}
 	for name, text := range map[string]string{
-		"janus.jcfg": "general: {\n configs_folder = \"" + dir + "\"\n plugins_folder = \"" + filepath.Join(lib, "janus/plugins") +
+		"janus.jcfg": "general: {\n configs_folder = \"" + dir + "\"\n plugins_folder = \"" + plugins[0] +
 			"\"\n transports_folder = \"" + filepath.Join(lib, "janus/transports") + "\"\n debug_level = 3\n" + loops + "}\n" +
 			"media: {\n ipv6 = false\n rtp_port_range = \"20000-30000\"\n}\nnat: {\n full_trickle = false\n ice_enforce_list = \"" + isolated + "\"\n}\n" +
 			"plugins: { disable = \"" + libraries(janusPlugins) + "\" }\ntransports: { disable = \"" + libraries(janusTransports) + "\" }\nevents: { broadcast = false }\n",
