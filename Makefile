@@ -6,7 +6,7 @@ PAGE := openvidu/web/app
 GST := ./internal/gst ./internal/mediaworker ./internal/workers ./elements/filters ./elements/hubs ./elements/uri
 E2E := scripts/node.sh go test -count=1 -p 1
 
-.PHONY: help build worker web run test test-race test-gst test-e2e test-faults test-storage test-examples bench-elements bench-composite fuzz lint docs docker clean
+.PHONY: help build worker web run test test-race test-gst test-e2e test-faults test-storage test-examples bench-elements bench-composite bench-peers fuzz lint docs docker clean
 help: ## Print this menu
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-15s %s\n", $$1, $$2}' Makefile
 have-%: # installs tools: have-gcc-node
@@ -41,9 +41,9 @@ test-storage: web build worker have-gcc-node-chromium-ffmpeg-nginx-buckets ## Re
 	GOVIDU_BUCKETS=1 $(E2E) -tags gcs,azure -v -timeout 15m -run Storage ./test/storage ./test/e2e
 test-examples: build worker have-node-chromium ## Every example: its server, its page in Chromium
 	cd examples && ../scripts/node.sh npm ci --ignore-scripts --no-audit --no-fund && ../scripts/node.sh node --test test/
-bench-elements: build worker have-ffmpeg ## What workers cost, beside gst-launch-1.0 (run alone)
-	go run ./test/bench $(ARGS)
+bench-elements: build worker have-ffmpeg ; go run ./test/bench $(ARGS) ## What workers cost, beside gst-launch-1.0 (run alone)
 bench-composite: build worker have-ffmpeg-chromium-xvfb ; go run ./test/bench -composed $(ARGS) ## What composites cost, beside xstack and Chromium (run alone)
+bench-peers: build have-janus-livekit ; go run ./test/peers $(ARGS) ## What forwarding costs, beside Janus, LiveKit and naive Pion (run alone)
 
 fuzz: ## Every fuzz target for FUZZTIME (20s)
 	scripts/fuzz.sh $(or $(FUZZTIME),20s)

@@ -2,7 +2,8 @@
 # Installs the named tools if they are missing: gcc make node chromium ffmpeg xvfb
 # jq (and openssl: with them strangers check a recording's proof)
 # gstreamer (to build and run media workers) gstreamer-runtime (to run them)
-# nginx (with its RTMP module; tests start it, the system does not).
+# nginx (with its RTMP module; tests start it, the system does not)
+# janus livekit (servers that ours is compared with, in .tools).
 # Debian 12 and its relatives; as root, or with sudo. It says what it does and
 # does nothing when all is there.
 set -euo pipefail
@@ -50,7 +51,7 @@ for tool in "$@"; do
 	gstreamer) gstreamer_ok || packages+=("${gstreamer_packages[@]}") ;;
 	gstreamer-runtime) packages+=("${runtime_packages[@]}") ;; # apt-get knows what is there
 	nginx) ;; # below
-	buckets) ;; # below, from Go's proxy and npm
+	buckets | janus | livekit) ;; # below, from Go's proxy, npm and apt-get
 	node) node_ok || [ -x .tools/node/bin/node ] || command -v npm >/dev/null || packages+=(nodejs npm) ;;
 	*) echo "install.sh: unknown tool $tool" >&2; exit 2 ;;
 	esac
@@ -70,20 +71,44 @@ if [ ${#packages[@]} -gt 0 ]; then
 	rm -f "$log"
 fi
 
-if [[ " $* " == *" nginx "* ]] && ! nginx_ok; then
-	command -v apt-get >/dev/null || { echo "install.sh: please set NGINX to an nginx with its RTMP module (no apt-get here)" >&2; exit 1; }
-	echo "Unpacking nginx and libnginx-mod-rtmp into .tools (apt-get)"
-	rm -rf .tools/nginx .tools/nginx.new
-	mkdir -p .tools/nginx.new
+# unpack puts packages into .tools/NAME without installing them.
+unpack() { # name, command that prints the packages, command that fails when one is of no use
+	command -v apt-get >/dev/null || { echo "install.sh: no apt-get here, please install $1" >&2; exit 1; }
+	echo "Unpacking $1 into .tools (apt-get)"
+	rm -rf ".tools/$1" ".tools/$1.new"
+	mkdir -p ".tools/$1.new"
 	(
-		cd .tools/nginx.new
-		apt-get download -q nginx libnginx-mod-rtmp >log 2>&1 ||
-			{ as_root apt-get -o DPkg::Lock::Timeout=300 update -q && apt-get download -q nginx libnginx-mod-rtmp; } >>log 2>&1 ||
+		cd ".tools/$1.new"
+		# shellcheck disable=SC2046 # several packages
+		apt-get download -q $($2) >log 2>&1 ||
+			{ as_root apt-get -o DPkg::Lock::Timeout=300 update -q && apt-get download -q $($2); } >>log 2>&1 ||
 			{ tail -n 20 log >&2; exit 1; }
 		for package in ./*.deb; do dpkg-deb -x "$package" . && rm "$package"; done
-		usr/sbin/nginx -v 2>log || { cat log >&2; exit 1; } # what it links to is there on every Debian with git
+		$3 >log 2>&1 || { cat log >&2; exit 1; }
 	)
-	mv .tools/nginx.new .tools/nginx
+	mv ".tools/$1.new" ".tools/$1"
+}
+if [[ " $* " == *" nginx "* ]] && ! nginx_ok; then # what it links to is there on every Debian with git
+	unpack nginx "echo nginx libnginx-mod-rtmp" "usr/sbin/nginx -v"
+fi
+
+# Janus with what it links to and is not there. Installed, it would start at once.
+janus_packages() { apt-get install -s --no-install-recommends janus | awk '/^Inst/ { print $2 } END { print "janus" }' | sort -u; }
+janus_runs() { LD_LIBRARY_PATH=$(echo usr/lib/*-linux-gnu) usr/bin/janus --help; }
+if [[ " $* " == *" janus "* ]] && [ ! -x .tools/janus/usr/bin/janus ]; then unpack janus janus_packages janus_runs; fi
+
+# LiveKit from its sources: go install refuses it for its replace directives.
+if [[ " $* " == *" livekit "* ]]; then
+	version=v1.9.12 out=$PWD/.tools/livekit-server-v1.9.12/livekit-server
+	if [ ! -x "$out" ]; then
+		echo "Building LiveKit $version into .tools (go build; takes some minutes)"
+		copy=$(mktemp -d)
+		trap 'rm -rf "$copy"' EXIT
+		sources=$(cd / && GOFLAGS=-mod=mod go mod download -json "github.com/livekit/livekit-server@$version" | awk -F'"' '$2 == "Dir" { print $4 }')
+		cp -r "$sources/." "$copy" && chmod -R u+w "$copy"
+		(cd "$copy" && nice -n 15 go build -trimpath -o "$out.part" ./cmd/server)
+		mv "$out.part" "$out"
+	fi
 fi
 
 # A distribution whose Node is older than 18: a newer one beside it, from npm.

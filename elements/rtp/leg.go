@@ -1,7 +1,6 @@
 package rtp
 
 import (
-	"errors"
 	"net"
 	"net/netip"
 	"sync"
@@ -16,11 +15,9 @@ import (
 const (
 	// maxDatagram is the largest datagram taken or sent (robustness §2).
 	maxDatagram = 1500
-	// slabSize is how much memory read buffers are cut from at a time. A packet
-	// keeps its slab alive, so slabs are small; it is a multiple of 8.
+	// slabSize is how much memory packets are cut from at a time. A packet keeps
+	// its slab alive, so slabs are small; it is a multiple of 8.
 	slabSize = 24 << 10
-	// readFailures is after how many errors in a row a socket is given up.
-	readFailures = 100
 )
 
 // leg is one negotiated section: its sockets, whom they listen to, and the two
@@ -75,32 +72,26 @@ func (l *leg) close() {
 	l.wg.Wait()
 }
 
-// read takes datagrams until the socket closes. Buffers are not reused when a
-// packet was made of them: whoever keeps the packet shares them.
+// read takes datagrams until the socket closes. Those that become packets are
+// copied into slabs, which whoever keeps the packet shares.
 func (l *leg) read(c *net.UDPConn, control bool) {
 	var slab []byte
-	for failures := 0; failures < readFailures; {
-		if len(slab) <= maxDatagram {
-			slab = make([]byte, slabSize)
+	receive(c, func(batch []datagram, now time.Time) {
+		for _, d := range batch {
+			n := len(d.raw)
+			if n > maxDatagram {
+				l.e.counters.oversized.Add(1)
+				continue
+			}
+			if len(slab) < n {
+				slab = make([]byte, slabSize)
+			}
+			copy(slab, d.raw)
+			if l.take(slab[:n:n], d.from, control, now) {
+				slab = slab[(n+7)&^7:]
+			}
 		}
-		n, from, err := c.ReadFromUDPAddrPort(slab[: maxDatagram+1 : maxDatagram+1])
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		if err != nil {
-			failures++
-			continue
-		}
-		failures = 0
-		if n > maxDatagram {
-			l.e.counters.oversized.Add(1)
-			continue
-		}
-		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
-		if l.take(slab[:n:n], from, control, time.Now()) {
-			slab = slab[(n+7)&^7:]
-		}
-	}
+	})
 }
 
 // take handles one datagram; true when its memory is in use now.

@@ -95,6 +95,7 @@ func (l *live) fail(err error) {
 // stop kills what still runs and waits for it. Idempotent.
 func (l *live) stop() {
 	l.w.end()
+	l.media.close()
 	l.control.close()
 	l.wg.Wait()
 	l.media.wg.Wait() // nothing is sent any more: the socket is closed
@@ -190,7 +191,7 @@ func decode[T any](l *live, m *wire.Message) (d T, ok bool) {
 func (l *live) drain() {
 	const step, quiet = 2 * time.Millisecond, 3
 	for n, until := 0, time.Now().Add(500*time.Millisecond); n < quiet && time.Now().Before(until); n++ {
-		if waiting(l.media.raw) {
+		if l.media.waiting() {
 			n = 0
 		}
 		select {

@@ -2,10 +2,8 @@ package workers
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/govidu/govidu/internal/workers/wire"
@@ -20,8 +18,7 @@ const restPatience = 200 * time.Millisecond
 
 // mediaSocket is our end of one worker's media socket.
 type mediaSocket struct {
-	conn *net.UnixConn
-	raw  syscall.RawConn
+	*link
 	rest time.Duration  // restPatience, but in tests
 	wg   sync.WaitGroup // of the goroutine that sends a rest
 
@@ -33,12 +30,13 @@ type mediaSocket struct {
 // message is room for one message.
 type message [wire.HeaderSize + wire.MaxFragment]byte
 
+// newMediaSocket takes the connection over.
 func newMediaSocket(c *net.UnixConn) (*mediaSocket, error) {
-	raw, err := c.SyscallConn()
+	l, err := newLink(c)
 	if err != nil {
-		return nil, fmt.Errorf("use media socket: %w", err)
+		return nil, err
 	}
-	return &mediaSocket{conn: c, raw: raw, rest: restPatience}, nil
+	return &mediaSocket{link: l, rest: restPatience}, nil
 }
 
 // fill makes a message of the next fragment and gives what remains of the frame.
@@ -67,7 +65,7 @@ func (s *mediaSocket) send(h wire.Header, payload []byte) error {
 	}
 	for {
 		text, rest := s.buf.fill(h, payload)
-		full, err := sendNow(s.raw, text)
+		full, err := s.link.send(text)
 		switch {
 		case full && h.Fragment > 0:
 			s.busy = true
@@ -90,10 +88,10 @@ func (s *mediaSocket) send(h wire.Header, payload []byte) error {
 // time, the worker sees the hole.
 func (s *mediaSocket) finish(h wire.Header, payload []byte) {
 	defer s.wg.Done()
-	_ = s.conn.SetWriteDeadline(time.Now().Add(s.rest))
+	end := time.Now().Add(s.rest)
 	for buf := new(message); ; h.Fragment++ {
 		text, rest := buf.fill(h, payload)
-		if sendWaiting(s.raw, text) != nil {
+		if s.sendUntil(end, text) != nil {
 			break
 		}
 		if payload = rest; len(rest) == 0 {
@@ -102,7 +100,6 @@ func (s *mediaSocket) finish(h wire.Header, payload []byte) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	_ = s.conn.SetWriteDeadline(time.Time{})
 	s.busy = false
 }
 
@@ -111,7 +108,7 @@ func (s *mediaSocket) finish(h wire.Header, payload []byte) {
 func (s *mediaSocket) read(take func(h wire.Header, payload []byte)) error {
 	buf := make([]byte, wire.HeaderSize+wire.MaxFragment+1)
 	for {
-		n, err := s.conn.Read(buf)
+		n, err := s.receive(buf)
 		if err != nil {
 			return err
 		}

@@ -35,7 +35,7 @@ func narrow(t *testing.T) (*mediaSocket, *mediaSocket) {
 		if ends[i], err = newMediaSocket(c.(*net.UnixConn)); err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { c.Close(); ends[i].wg.Wait() })
+		t.Cleanup(func() { ends[i].close(); ends[i].wg.Wait() })
 	}
 	return ends[0], ends[1]
 }
@@ -76,7 +76,7 @@ func TestFrameLargerThanTheBuffer(t *testing.T) {
 		t.Errorf("a frame after it: %v", err)
 	}
 	<-got
-	ours.conn.Close()
+	ours.close()
 	<-gone
 }
 

@@ -181,44 +181,6 @@ func monotonic() int64 {
 	return t.Nano()
 }
 
-// sendNow sends one message without waiting. full tells that there is no room.
-func sendNow(raw syscall.RawConn, message []byte) (full bool, err error) {
-	again := raw.Write(func(fd uintptr) bool {
-		full, err = sendOnce(fd, message)
-		return true
-	})
-	if again != nil {
-		return false, again
-	}
-	return full, err
-}
-
-// sendWaiting sends one message, waiting for room until the socket's deadline.
-func sendWaiting(raw syscall.RawConn, message []byte) (err error) {
-	again := raw.Write(func(fd uintptr) bool {
-		var full bool
-		full, err = sendOnce(fd, message)
-		return !full
-	})
-	if again != nil {
-		return again
-	}
-	return err
-}
-
-func sendOnce(fd uintptr, message []byte) (full bool, err error) {
-	for {
-		_, err := unix.SendmsgN(int(fd), message, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		switch err {
-		case unix.EINTR:
-		case unix.EAGAIN, unix.ENOBUFS:
-			return true, nil
-		default:
-			return false, err
-		}
-	}
-}
-
 // rights is the out-of-band data that carries a descriptor.
 func rights(fd int) []byte { return unix.UnixRights(fd) }
 
@@ -235,12 +197,3 @@ func duplicate(f *os.File) (fd int, err error) {
 }
 
 func closeFD(fd int) { _ = unix.Close(fd) }
-
-// waiting tells whether a message lies in the socket.
-func waiting(raw syscall.RawConn) (some bool) {
-	_ = raw.Control(func(fd uintptr) {
-		n, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ)
-		some = err == nil && n > 0
-	})
-	return some
-}

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"syscall"
 )
 
 var errPlatform = errors.New("media workers need Linux")
@@ -20,11 +19,7 @@ func (*forker) close()                                      {}
 // SocketPair makes a pair of Unix sockets; on this platform it cannot.
 func SocketPair(int) (*net.UnixConn, *os.File, error) { return nil, nil, errPlatform }
 
-func monotonic() int64                              { return 0 }
-func sendNow(syscall.RawConn, []byte) (bool, error) { return false, errPlatform }
-func rights(int) []byte                             { return nil }
-func duplicate(*os.File) (int, error)               { return -1, errPlatform }
-func closeFD(int)                                   {}
-func waiting(syscall.RawConn) bool                  { return false }
-
-func sendWaiting(syscall.RawConn, []byte) error { return errPlatform }
+func monotonic() int64                { return 0 }
+func rights(int) []byte               { return nil }
+func duplicate(*os.File) (int, error) { return -1, errPlatform }
+func closeFD(int)                     {}

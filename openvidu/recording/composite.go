@@ -321,6 +321,7 @@ func (c *composite) finishFile(ctx context.Context) {
 	if len(c.studio.Missing()) > 0 {
 		c.active.update(func(m *metadata) { m.Incomplete = true })
 	}
+	c.awaitMedia(ctx)
 	if err := c.studio.Media().Invoke(ctx, c.rec, "stopAndWait", nil, nil); err != nil {
 		c.active.log.Info("recorder could not be stopped by hand", obs.AttrErr, err)
 	}
@@ -340,6 +341,36 @@ func (c *composite) finishFile(ctx context.Context) {
 			c.fail("the file was not final in time")
 			return
 		case <-tick.C:
+		}
+	}
+}
+
+const (
+	// mediaMost is how long a recording that is stopped at once is waited for to have
+	// its first picture: a view makes some from its start on, whoever is in it, but
+	// a worker has to be started for that.
+	mediaMost = 3 * time.Second
+	mediaPoll = 20 * time.Millisecond
+)
+
+// awaitMedia waits until something is in the file: what is stopped right after its
+// start is a short recording, and not a failed one.
+func (c *composite) awaitMedia(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, mediaMost)
+	defer cancel()
+	tick := time.NewTicker(mediaPoll)
+	defer tick.Stop()
+	id := c.active.snapshot().ID
+	for {
+		if side, err := c.active.service.store.readSidecar(id, c.file); err == nil && (side.Clock != nil || side.closed()) {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-c.failed:
+			return
+		case <-ctx.Done():
+			return
 		}
 	}
 }

@@ -187,7 +187,7 @@ func (n *fakeNode) finish(r *fakeRecorder) {
 }
 
 func (r *fakeRecorder) sidecar(status string, durationMs int64) {
-	c := sidecar{Schema: 1, File: filepath.Base(r.path), Status: status, StartTime: r.start, EndTime: r.start + durationMs, DurationMs: durationMs,
+	c := sidecar{Schema: 1, Clock: &proof.Clock{ZeroUs: r.start * 1000}, File: filepath.Base(r.path), Status: status, StartTime: r.start, EndTime: r.start + durationMs, DurationMs: durationMs,
 		Tracks: []track{{Kind: "VIDEO", Codec: "VP8", Units: 30}}, Gaps: []gap{{Kind: "VIDEO", FromMs: 10, ToMs: 20}}}
 	if r.tracks != nil {
 		c.Tracks = r.tracks

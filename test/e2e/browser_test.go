@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +17,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/govidu/govidu/test/netem"
 )
 
 // browser is one Chromium and the Node driver that speaks to it. All tests of a
@@ -73,7 +76,7 @@ func theBrowser(t testing.TB) *browser {
 		shared.b.stop()
 		shared.b = nil
 	}
-	b, err := startBrowser()
+	b, err := startBrowser(exec.Command, "127.0.0.1")
 	if err != nil {
 		t.Fatalf("start the browser: %v", err)
 	}
@@ -102,7 +105,20 @@ var chromiumFlags = []string{
 	"--mute-audio", "--disable-dev-shm-usage", "--remote-debugging-port=0",
 }
 
-func startBrowser() (_ *browser, err error) {
+// farBrowser starts a Chromium at the far end of a cable, for one test.
+func farBrowser(t testing.TB, link *netem.Link) *browser {
+	t.Helper()
+	b, err := startBrowser(link.Command, link.Here.String())
+	if err != nil {
+		t.Fatalf("start a browser at the far end: %v", err)
+	}
+	t.Cleanup(b.stop)
+	return b
+}
+
+// startBrowser starts Chromium and its driver by command; host is the address that
+// their pages come from.
+func startBrowser(command func(name string, args ...string) *exec.Cmd, host string) (_ *browser, err error) {
 	profile, err := os.MkdirTemp("", "govidu-e2e-chromium-")
 	if err != nil {
 		return nil, err
@@ -113,10 +129,17 @@ func startBrowser() (_ *browser, err error) {
 			b.stop()
 		}
 	}()
-	b.fixtures = httptest.NewServer(fixtures())
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return nil, err
+	}
+	b.fixtures = httptest.NewUnstartedServer(fixtures())
+	_ = b.fixtures.Listener.Close()
+	b.fixtures.Listener = listener
+	b.fixtures.Start()
 
-	args := append([]string{"--user-data-dir=" + profile}, chromiumFlags...)
-	b.chromium, err = startProcess(exec.Command(chromiumPath(), append(args, "about:blank")...), &tail{})
+	args := append([]string{"--user-data-dir=" + profile, "--unsafely-treat-insecure-origin-as-secure=" + b.fixtures.URL}, chromiumFlags...)
+	b.chromium, err = startProcess(command(chromiumPath(), append(args, "about:blank")...), &tail{})
 	if err != nil {
 		return nil, err
 	}
@@ -125,7 +148,7 @@ func startBrowser() (_ *browser, err error) {
 		return nil, err
 	}
 
-	cmd := exec.Command("node", "driver.mjs")
+	cmd := command("node", "driver.mjs")
 	cmd.Dir = "js"
 	// The dev server's certificate is its own; openvidu-node-client runs here.
 	cmd.Env = append(os.Environ(), "NODE_TLS_REJECT_UNAUTHORIZED=0", "NODE_NO_WARNINGS=1")

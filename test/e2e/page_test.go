@@ -22,14 +22,22 @@ const callDeadline = 60 * time.Second
 // openPage opens the participant's fixture page.
 func openPage(t testing.TB, name string) *page {
 	t.Helper()
-	b := theBrowser(t)
-	return openURL(t, name, map[string]any{"url": b.fixtures.URL + "/"})
+	return openPageOn(t, theBrowser(t), name)
+}
+
+func openPageOn(t testing.TB, b *browser, name string) *page {
+	t.Helper()
+	return openURLOn(t, b, name, map[string]any{"url": b.fixtures.URL + "/"})
 }
 
 // openURL opens any page; params are url, width, height, mobile.
 func openURL(t testing.TB, name string, params map[string]any) *page {
 	t.Helper()
-	b := theBrowser(t)
+	return openURLOn(t, theBrowser(t), name, params)
+}
+
+func openURLOn(t testing.TB, b *browser, name string, params map[string]any) *page {
+	t.Helper()
 	b.mu.Lock()
 	b.pages++
 	p := &page{t: t, b: b, id: fmt.Sprintf("%s-%d", name, b.pages), name: name}
@@ -183,7 +191,15 @@ type media struct {
 	FramesDecoded   float64
 	VideoCodec      string
 	VideoPackets    float64
+	VideoLost       float64
+	VideoBytes      float64
+	FramesDropped   float64
+	Freezes         float64 // their sum in s
+	FrameHeight     float64
+	NACKs, PLIs     float64
 	AudioEnergy     float64
+	AudioSamples    float64
+	AudioConcealed  float64 // of them, but not in silence
 	AudioCodec      string
 	Picture         struct {
 		Width, Height   float64

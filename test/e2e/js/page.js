@@ -303,10 +303,19 @@
         if (report.kind === 'video') {
           item.framesDecoded = report.framesDecoded;
           item.videoPackets = report.packetsReceived;
+          item.videoLost = report.packetsLost;
+          item.videoBytes = report.bytesReceived;
+          item.framesDropped = report.framesDropped;
+          item.freezes = report.totalFreezesDuration;
+          item.frameHeight = report.frameHeight;
+          item.nacks = report.nackCount;
+          item.plis = report.pliCount;
           item.videoCodec = codec && codec.mimeType;
         } else {
           item.audioEnergy = report.totalAudioEnergy;
           item.audioPackets = report.packetsReceived;
+          item.audioSamples = report.totalSamplesReceived;
+          item.audioConcealed = report.concealedSamples - report.silentConcealedSamples;
           item.audioCodec = codec && codec.mimeType;
         }
       }

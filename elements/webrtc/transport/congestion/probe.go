@@ -1,0 +1,121 @@
+package congestion
+
+const (
+	probeSpan    = 60 * millisecond // a cluster lasts at least
+	probeLong    = 300 * millisecond
+	probeLead    = 15 * millisecond // sent at once
+	probePackets = 5
+	probeBytes   = 40_000 // asked for at once at most
+	probeFirst   = 3      // times the target, at the beginning
+	probeStep    = 2
+	probeGood    = 0.7 // of the rate that was tried: try more at once
+	probeSlack   = 1.1 // tried above what is wished, for what measuring loses
+	probePause   = 5 * second
+	probeRarest  = 10 * second
+	probeSettle  = 400 * millisecond // a queue that a probe made is gone
+)
+
+// probe sends clusters of packets at more than the target for a moment, and
+// measures how fast they arrive.
+type probe struct {
+	rate    float64 // bps that is tried
+	began   int64
+	ended   int64 // 0: the cluster runs, if began is not 0
+	next    int64 // none before
+	pause   int64
+	count   uint64
+	bytes   int // sent
+	packets int
+	id      uint8
+	tried   bool // once
+
+	came                int
+	size, head, tail    int   // bytes that came; of the first packet; of those sent last
+	firstSent, lastSent int64 // µs of our clock
+	firstCame, lastCame int64 // µs of the peer's
+}
+
+func (p *probe) running() bool { return p.began != 0 && p.ended == 0 }
+func (p *probe) waiting() bool { return p.ended != 0 }
+
+// quiet tells whether a queue that begins to grow now may be the probe's doing.
+func (p *probe) quiet(at, rtt int64) bool {
+	return p.running() || p.count > 0 && at-p.lastSent < probeSettle+2*min(rtt, second) && p.lastSent != 0
+}
+
+func (p *probe) start(rate float64, at int64) {
+	*p = probe{rate: rate, began: at, next: p.next, pause: p.pause, count: p.count + 1, id: p.id%clusters + 1, tried: true}
+}
+
+// due is how many bytes are to be sent now to hold the rate; it ends a cluster
+// that is long enough.
+func (p *probe) due(at int64) int {
+	t := at - p.began
+	if t >= probeSpan && p.packets >= probePackets || t >= probeLong {
+		p.ended = at
+		return 0
+	}
+	return min(int(p.rate/8*float64(t+probeLead)/second)-p.bytes, probeBytes)
+}
+
+// sent counts a packet, and tells its cluster.
+func (p *probe) sent(size int, at int64) uint8 {
+	if !p.running() {
+		return 0
+	}
+	p.bytes += size
+	p.packets++
+	p.lastSent = at
+	return p.id
+}
+
+// arrived takes a packet of a cluster that the peer has.
+func (p *probe) arrived(id uint8, size int, sent, came int64) {
+	if id != p.id || p.began == 0 {
+		return
+	}
+	if p.came == 0 || came < p.firstCame {
+		p.firstCame, p.head = came, size
+	}
+	if p.came == 0 || sent < p.firstSent {
+		p.firstSent = sent
+	}
+	p.lastCame = max(p.lastCame, came)
+	p.size += size
+	p.came++
+	if sent == p.lastSent {
+		p.tail += size
+	}
+}
+
+// result is the rate that the cluster has shown to pass, once enough of it has
+// been heard of; done: the wait is over, with or without a result (0).
+func (p *probe) result(at, rtt int64) (bps float64, done bool) {
+	late := at-p.ended > second+2*rtt
+	if p.came*10 < p.packets*8 && !late {
+		return 0, false
+	}
+	out, in := p.lastSent-p.firstSent, p.lastCame-p.firstCame
+	if p.came < probePackets-1 || p.came*2 < p.packets || out < 10*millisecond || in <= 0 || in > 2*second {
+		return 0, true
+	}
+	send := float64(p.size-p.tail) * 8 * second / float64(out)
+	receive := float64(p.size-p.head) * 8 * second / float64(in)
+	bps = min(send, receive, p.rate)
+	if receive < 0.9*min(send, p.rate) {
+		bps = 0.95 * receive // saturated: leave a little
+	}
+	return bps, true
+}
+
+// close takes a result, and says when the next probe may be.
+func (p *probe) close(bps float64, at int64) {
+	p.began, p.ended = 0, 0
+	if bps >= probeGood*p.rate {
+		p.next, p.pause = at, probePause
+		return
+	}
+	p.pause = min(max(p.pause, probePause), probeRarest)
+	p.next = at + p.pause
+	p.pause = min(p.pause*2, probeRarest)
+}

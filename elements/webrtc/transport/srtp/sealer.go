@@ -1,0 +1,55 @@
+package srtp
+
+// lastIndex is the highest SRTCP index: 31 bits (RFC 3711 §3.4).
+const lastIndex = 1<<31 - 1
+
+// Sealer protects what goes to one peer. It is used by one goroutine at a time.
+type Sealer struct {
+	suite suite
+	index uint32 // of the next SRTCP packet; 2^31 when there are no more
+}
+
+// NewSealer derives the session keys from the master key and salt of the
+// direction to the peer (RFC 5764 §4.2). It keeps neither slice. The error is
+// ErrProfile or ErrKey.
+func NewSealer(p Profile, masterKey, masterSalt []byte) (*Sealer, error) {
+	s, err := newSuite(p, masterKey, masterSalt)
+	if err != nil {
+		return nil, err
+	}
+	return &Sealer{suite: s}, nil
+}
+
+// Overhead is what Seal adds, in bytes.
+func (s *Sealer) Overhead() int { return s.suite.overhead() }
+
+// OverheadRTCP is what SealRTCP adds, in bytes.
+func (s *Sealer) OverheadRTCP() int { return s.suite.overhead() + indexLen }
+
+// Seal encrypts plain behind the RTP header that stands in dst[:hdr], and gives
+// dst[:hdr+len(plain)+Overhead()]. ssrc and seq repeat what the header says; roc
+// is the rollover counter of seq. plain is dst[hdr:hdr+len(plain)], or does not
+// overlap dst: then it is only read, and may be shared with other Sealers. No two
+// packets may have the same ssrc, seq and roc, except a packet sent again
+// unchanged. Nothing is allocated: the result is nil when dst has no room.
+func (s *Sealer) Seal(dst []byte, hdr int, plain []byte, ssrc uint32, seq uint16, roc uint32) []byte {
+	if hdr < rtpHeader || hdr > cap(dst) || cap(dst)-hdr-s.suite.overhead() < len(plain) {
+		return nil
+	}
+	return s.suite.seal(dst, hdr, plain, packetID{ssrc: ssrc, roc: roc, seq: seq})
+}
+
+// SealRTCP encrypts a compound packet (RFC 3550 §6.1) to the beginning of dst and
+// gives the part of dst that holds it, len(compound)+OverheadRTCP() bytes.
+// compound begins where dst does, or does not overlap it. One index counts all
+// SRTCP of the peer: it grows for each sender as RFC 3711 §3.4 asks. The result
+// is nil when dst has no room, when compound has no sender, and after 2^31
+// packets, for which there is no key any more.
+func (s *Sealer) SealRTCP(dst, compound []byte) []byte {
+	if len(compound) < rtcpHeader || cap(dst)-s.OverheadRTCP() < len(compound) || s.index > lastIndex {
+		return nil
+	}
+	out := s.suite.sealRTCP(dst, compound, s.index)
+	s.index++
+	return out
+}

@@ -1,0 +1,43 @@
+//go:build !linux
+
+package udp
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+)
+
+// batchSystem is the one datagram that package net reads at a time.
+type batchSystem struct {
+	got    int
+	sender netip.AddrPort
+	whole  []byte // one byte more than a buffer, to see what does not fit
+}
+
+func (b *Batch) prepare() { b.whole = make([]byte, b.size+1) }
+
+func (b *Batch) swapped(int) {}
+
+// ReadBatch waits for one datagram. The error is net.ErrClosed after Close;
+// another one means that the socket is of no use any more.
+func (s *Socket) ReadBatch(b *Batch) (int, error) {
+	for failures := 1; ; failures++ {
+		n, from, err := s.conn.ReadFromUDPAddrPort(b.whole)
+		switch {
+		case err == nil:
+			b.got, b.sender = n, unmap(from)
+			copy(b.bufs[0], b.whole[:n])
+			return 1, nil
+		case errors.Is(err, net.ErrClosed):
+			return 0, net.ErrClosed
+		case failures == maxFailures:
+			return 0, fmt.Errorf("read from %v: %w", s.local, err)
+		}
+	}
+}
+
+func (b *Batch) length(int) (int, bool) { return min(b.got, b.size), b.got > b.size }
+
+func (b *Batch) from(int) netip.AddrPort { return b.sender }

@@ -1,0 +1,30 @@
+//go:build !linux
+
+package udp
+
+import (
+	"errors"
+	"net"
+	"net/netip"
+	"os"
+	"time"
+)
+
+// sharePort: sharing a port spreads peers over sockets on Linux only.
+func sharePort(uintptr) error { return errors.ErrUnsupported }
+
+func (s *Socket) probe(uintptr) {}
+
+// send: this platform marks no single datagram, so the last argument has no
+// effect.
+func (s *Socket) send(b []byte, to netip.AddrPort, _ uint8) error {
+	_ = s.conn.SetWriteDeadline(time.Now().Add(patience))
+	_, err := s.conn.WriteToUDPAddrPort(b, to)
+	switch {
+	case errors.Is(err, net.ErrClosed):
+		return net.ErrClosed
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return ErrFull
+	}
+	return err
+}
