@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/pion/webrtc/v4"
 
@@ -201,40 +200,4 @@ func TestChannelTooLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, "the other goes on", func() bool { return len(other.Messages()) == 2 })
-}
-
-// stuck is a channel that sends nothing.
-type stuck struct {
-	waiting uint64
-	closed  bool
-}
-
-func (s *stuck) Read([]byte) (int, error)                  { return 0, nil }
-func (s *stuck) Write([]byte) (int, error)                 { return 0, nil }
-func (s *stuck) ReadDataChannel([]byte) (int, bool, error) { return 0, false, nil }
-func (s *stuck) WriteDataChannel(b []byte, _ bool) (int, error) {
-	s.waiting += uint64(len(b))
-	return len(b), nil
-}
-func (s *stuck) BufferedAmount() uint64 { return s.waiting }
-func (s *stuck) Close() error           { s.closed = true; return nil }
-
-// TestChannelSlow fills channels whose reader does not read: what is unreliable
-// loses messages, what is reliable ends.
-func TestChannelSlow(t *testing.T) {
-	p := &Peer{cfg: PeerConfig{Epoch: time.Now()}, events: make(chan struct{}, 1), log: newEngine(t, nil).log}
-	c := newChannels(p)
-	lossy, sure := &stuck{}, &stuck{}
-	c.open = []*channel{
-		{raw: lossy, stats: ChannelStats{State: "open"}}, {raw: sure, reliable: true, stats: ChannelStats{State: "open"}},
-	}
-	for range 40 {
-		c.send(make([]byte, MaxMessage), false)
-	}
-	if lossy.waiting > maxBuffered || lossy.closed || c.open[0].stats.Dropped != 40-maxBuffered/MaxMessage {
-		t.Errorf("unreliable: %d waiting, %+v", lossy.waiting, c.open[0].stats)
-	}
-	if sure.waiting > maxBuffered || !sure.closed {
-		t.Errorf("reliable: %d waiting, closed %v", sure.waiting, sure.closed)
-	}
 }

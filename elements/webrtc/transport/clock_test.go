@@ -8,7 +8,6 @@ import (
 
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
-	"github.com/pion/webrtc/v4"
 
 	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/pipeline"
@@ -24,21 +23,17 @@ type timed struct {
 func newTimed() *timed {
 	p := &Peer{start: time.Now(), clock: pipeline.NewSenderClock(time.Now())}
 	p.audioIn, p.videoIn = newReceiver(p, pipeline.Audio), newReceiver(p, pipeline.Video)
-	x := &timed{Peer: p, formats: map[pipeline.Kind]*pipeline.Format{
+	return &timed{Peer: p, formats: map[pipeline.Kind]*pipeline.Format{
 		pipeline.Audio: {Kind: pipeline.Audio, Codec: codec.Opus, Framing: pipeline.RTP, ClockRate: 48000},
 		pipeline.Video: {Kind: pipeline.Video, Codec: codec.VP8, Framing: pipeline.RTP, ClockRate: 90000},
 	}}
-	for k, f := range x.formats {
-		x.Receiver(k).clock, x.Receiver(k).pc = p.clock.Track(f.ClockRate), &webrtc.PeerConnection{}
-	}
-	return x
 }
 
 // packet arrives now, sampled at ms of the sender's time.
 func (x *timed) packet(k pipeline.Kind, ms uint32, captured time.Time, now time.Time) *pipeline.Packet {
 	x.seq++
 	p := &pipeline.Packet{Format: x.formats[k], Header: rtp.Header{SSRC: uint32(k), SequenceNumber: x.seq, Timestamp: ms * x.formats[k].ClockRate / 1000}}
-	x.Receiver(k).account(p, captured, now)
+	x.Receiver(k).encs[0].account(p, 0, captured, now, false)
 	return p
 }
 
@@ -46,21 +41,21 @@ func (x *timed) packet(k pipeline.Kind, ms uint32, captured time.Time, now time.
 // for ever, and not before it sends media.
 func TestReportRequest(t *testing.T) {
 	x, now := newTimed(), time.Now()
-	r := x.audioIn
-	if p, _ := r.reportRequest(now); p != nil {
+	r := x.audioIn.encs[0]
+	if p := r.reportRequest(now); p != nil {
 		t.Fatal("a report is asked for before there is media")
 	}
 	x.packet(pipeline.Audio, 0, time.Time{}, now)
-	p, _ := r.reportRequest(now)
+	p := r.reportRequest(now)
 	if q, ok := p.(*rtcp.RapidResynchronizationRequest); !ok || q.MediaSSRC != uint32(pipeline.Audio) {
 		t.Fatalf("%v is asked, want a report of the stream", p)
 	}
-	if p, _ := r.reportRequest(now.Add(askPause / 2)); p != nil {
+	if p := r.reportRequest(now.Add(askPause / 2)); p != nil {
 		t.Error("it is asked again at once")
 	}
 	asked := 1
 	for i := range 100 {
-		if p, _ := r.reportRequest(now.Add(time.Duration(i+1) * askPause)); p != nil {
+		if p := r.reportRequest(now.Add(time.Duration(i+1) * askPause)); p != nil {
 			asked++
 		}
 	}
@@ -68,13 +63,13 @@ func TestReportRequest(t *testing.T) {
 		t.Errorf("it is asked %d times, want %d", asked, maxAsked)
 	}
 	x.packet(pipeline.Video, 0, time.Time{}, now)
-	v := x.videoIn
+	v := x.videoIn.encs[0]
 	v.anchor(&rtcp.SenderReport{SSRC: uint32(pipeline.Video)}, now) // no time: no report
-	if p, _ := v.reportRequest(now); p == nil {
+	if p := v.reportRequest(now); p == nil {
 		t.Error("nothing is asked after a report without a time")
 	}
 	v.anchor(&rtcp.SenderReport{SSRC: uint32(pipeline.Video), NTPTime: toNTP(now)}, now)
-	if p, _ := v.reportRequest(now.Add(time.Second)); p != nil {
+	if p := v.reportRequest(now.Add(time.Second)); p != nil {
 		t.Error("a report is asked for that was sent")
 	}
 }
@@ -95,7 +90,7 @@ func TestCaptureTime(t *testing.T) {
 	if a.Fix != nil || v.Fix != nil {
 		t.Error("PTS is still a guess")
 	}
-	if p, _ := x.audioIn.reportRequest(now.Add(time.Second)); p != nil {
+	if p := x.audioIn.encs[0].reportRequest(now.Add(time.Second)); p != nil {
 		t.Error("a report is asked for")
 	}
 }
@@ -117,39 +112,20 @@ func TestCaptureTimeParse(t *testing.T) {
 		"short":           {5, stamp[:7], time.Time{}},
 		"without a value": {5, make([]byte, 8), time.Time{}},
 	} {
-		r := newReceiver(nil, pipeline.Audio)
-		r.stamp = row.id
-		h := rtp.Header{Version: 2}
+		h := rtp.Header{Version: 2, SSRC: 1}
 		if err := h.SetExtension(5, row.b); err != nil {
 			t.Fatal(err)
 		}
-		if got := r.captured(&h); got.Sub(row.want).Abs() > time.Microsecond {
+		raw, err := h.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		var in rtpIn
+		if !readRTP(raw, &in) {
+			t.Fatalf("%s: not read", what)
+		}
+		if got := captureTime(in.extension(row.id)); got.Sub(row.want).Abs() > time.Microsecond {
 			t.Errorf("%s: captured at %v, want %v", what, got, row.want)
 		}
-	}
-}
-
-// TestNACKsOfWhatCame: what came by RTX is not asked for again.
-func TestNACKsOfWhatCame(t *testing.T) {
-	x, now := newTimed(), time.Now()
-	for _, seq := range []uint16{65533, 65535, 1, 65534} { // the last one came late
-		x.seq = seq - 1
-		x.packet(pipeline.Video, 0, time.Time{}, now)
-	}
-	c := nackCounter{came: x.came}
-	ask := func(seqs ...uint16) []uint16 {
-		var got []uint16
-		if n, ok := c.missing(&rtcp.TransportLayerNack{MediaSSRC: uint32(pipeline.Video), Nacks: rtcp.NackPairsFromSequenceNumbers(seqs)}).(*rtcp.TransportLayerNack); ok {
-			for i := range n.Nacks {
-				got = append(got, n.Nacks[i].PacketList()...)
-			}
-		}
-		return got
-	}
-	if got := ask(65534, 65535, 0, 2); !slices.Equal(got, []uint16{0, 2}) {
-		t.Errorf("%v are asked for, want 0 and 2", got)
-	}
-	if got := ask(65534); got != nil {
-		t.Errorf("%v are asked for, want none", got)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"github.com/govidu/govidu/elements/webrtc/webrtctest"
+	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/pipeline"
 )
 
@@ -84,7 +85,7 @@ func (w *wishes) Feedback(f pipeline.Feedback) { w.got = append(w.got, f) }
 
 // TestWish wants an encoder told of the peer's estimate within the bounds.
 func TestWish(t *testing.T) {
-	s, _ := boundSender(t, pipeline.Video, params(webrtc.MimeTypeVP8, 96, 90000, ""))
+	s, _ := boundSender(t, pipeline.Video, videoCodec(codec.VP8, 96, ""))
 	s.peer.caps.Store(&caps{MinVideoSend: 100, MaxVideoSend: 500})
 	w := &wishes{}
 	out := pipeline.NewOutput(pipeline.Video, "default", w, nil)
@@ -101,16 +102,24 @@ func TestWish(t *testing.T) {
 		return list
 	}
 	now := time.Now()
-	s.wish(now)
-	s.wish(now.Add(time.Second)) // nothing new
-	s.heard(&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 3_000_000}, now)
+	wish := func(at time.Time) {
+		if bps, due := s.wish(false, at); due {
+			s.link.Load().Feedback(pipeline.Feedback{Wish: pipeline.WishBitrate, BitrateBps: bps})
+		}
+	}
+	heard := func(bps float32) {
+		s.heard(&turn{now: now}, &rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: bps})
+	}
+	wish(now)
+	wish(now.Add(time.Second)) // nothing new
+	heard(3_000_000)
 	for i := range 2 {
 		s.stats.bytes += 60_000
-		s.wish(now.Add(time.Duration(2000+200*i) * time.Millisecond))
+		wish(now.Add(time.Duration(2000+200*i) * time.Millisecond))
 	}
-	s.heard(&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 40_000}, now)
-	s.wish(now.Add(3 * time.Second))
-	s.wish(now.Add(3*time.Second + wishRenew))
+	heard(40_000)
+	wish(now.Add(3 * time.Second))
+	wish(now.Add(3*time.Second + wishRenew))
 	if got := rates(); !slices.Equal(got, []int{startBps, 450_000, 500_000, 100_000, 100_000}) {
 		t.Errorf("wishes %v", got)
 	}
@@ -125,7 +134,9 @@ func TestForwardedWish(t *testing.T) {
 	for _, kbps := range []int{0, 800, 450} {
 		sub := newSubscriber(t, e, webrtctest.Options{})
 		sub.peer.SetBandwidth(Bandwidth{MinVideoSend: 100, MaxVideoSend: kbps})
-		sub.peer.Sender(pipeline.Video).heard(&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 60_000}, time.Now())
+		sub.peer.under(func(t *turn) {
+			sub.peer.Sender(pipeline.Video).heard(t, &rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 60_000})
+		})
 		link(t, outs, sub.peer, true)
 	}
 	stream(t, "a REMB", pub, func() bool { return true }, func() bool { return slices.Contains(pub.REMBs(), 450_000) })

@@ -101,8 +101,8 @@ func TestForward(t *testing.T) {
 				if n := webrtctest.Number(p.Payload); n != uint32(i+1) {
 					t.Fatalf("%s: packet %d has number %d", kind, i, n)
 				}
-				if p.PayloadType != pt || p.SSRC != own.SSRC || p.Header.Extension {
-					t.Fatalf("%s: payload type %d, SSRC %d, extension %v", kind, p.PayloadType, p.SSRC, p.Header.Extension)
+				if p.PayloadType != pt || p.SSRC != own.SSRC || len(p.Header.Extensions) > 1 {
+					t.Fatalf("%s: payload type %d, SSRC %d, extensions %v", kind, p.PayloadType, p.SSRC, p.Header.Extensions)
 				}
 				if i > 0 && p.SequenceNumber != got[i-1].SequenceNumber+1 {
 					t.Fatalf("%s: sequence %d after %d", kind, p.SequenceNumber, got[i-1].SequenceNumber)

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pion/webrtc/v4"
-
 	"github.com/govidu/govidu/internal/kerr"
 )
 
@@ -34,7 +32,7 @@ func (p *Peer) AddCandidate(c Candidate) error {
 	}
 	p.remoteN++
 	if p.stage != settled {
-		p.pending = append(p.pending, c)
+		p.waiting = append(p.waiting, c)
 		return nil
 	}
 	p.apply(c)
@@ -44,8 +42,8 @@ func (p *Peer) AddCandidate(c Candidate) error {
 // takePending applies the candidates of the description and those that came
 // before it. The caller holds p.mu.
 func (p *Peer) takePending(d *description) {
-	list := p.pending
-	p.pending = nil
+	list := p.waiting
+	p.waiting = nil
 	for _, c := range d.candidates() {
 		switch judge(c.Candidate, p.engine.loopback) {
 		case candidateUse:
@@ -68,10 +66,13 @@ func (p *Peer) apply(c Candidate) {
 	if l == nil {
 		return
 	}
-	if err := l.pc.AddICECandidate(webrtc.ICECandidateInit{Candidate: c.Candidate}); err != nil {
-		p.engine.counters.badCandidates.Add(1)
-		p.debug("remote candidate refused", "err", err)
-	}
+	p.under(func(t *turn) {
+		if err := l.agent.AddRemote(c.Candidate, t.now); err != nil {
+			p.engine.counters.badCandidates.Add(1)
+			p.debug("remote candidate refused", "err", err)
+		}
+		l.afterICE(t)
+	})
 }
 
 // legOf finds the leg by the mid, else by the index of the section. What names
@@ -119,7 +120,7 @@ func (p *Peer) tell() {
 	}
 	all := true
 	for _, l := range p.legs {
-		all = all && l.gathered
+		all = all && l.pending == 0
 		for ; l.told < len(l.found); l.told++ {
 			text := p.network.Load().external(l.found[l.told])
 			for _, i := range l.at {

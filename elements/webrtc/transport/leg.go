@@ -70,8 +70,8 @@ type leg struct {
 	running bool // ICE and DTLS are up
 	ended   bool
 	heardAt time.Time // authenticated media came
-	streams []*stream // what the peer sends
-	recent  *stream   // of the latest packet
+	streams []*inStream // what the peer sends
+	recent  *inStream   // of the latest packet
 	record  *congestion.Recorder
 	sendSeq uint16 // transport-wide, of the next packet
 	rate    congestion.Estimator
@@ -199,7 +199,7 @@ func (l *leg) end(t *turn) []base {
 
 // iceState hears of the agent's states, under the shard's lock.
 func (l *leg) iceState(s ice.State) {
-	l.iceUp = s == ice.Connected
+	l.iceUp = s == ice.StateConnected
 	if l.iceUp && l.conn != nil {
 		l.startDTLS()
 	}

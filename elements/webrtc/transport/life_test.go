@@ -62,7 +62,7 @@ func TestHeldBack(t *testing.T) {
 	c2.SetAnswer(answer)
 	// The browser's candidates are in its offer, so it may even connect; ours
 	// stay with us.
-	eventually(t, "gathered inside", func() bool { c2.peer.mu.Lock(); defer c2.peer.mu.Unlock(); return c2.peer.legs[0].gathered })
+	eventually(t, "gathered inside", func() bool { c2.peer.mu.Lock(); defer c2.peer.mu.Unlock(); return c2.peer.legs[0].pending == 0 })
 	local, _ := c2.peer.LocalDescription()
 	if strings.Contains(answer, "candidate") || strings.Contains(local, "candidate") {
 		t.Error("candidates in the description before gathering")

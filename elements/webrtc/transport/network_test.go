@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pion/turn/v5"
+	pionturn "github.com/pion/turn/v5"
 	"github.com/pion/webrtc/v4"
 
 	"github.com/govidu/govidu/elements/webrtc/webrtctest"
@@ -59,14 +59,14 @@ func relayServer(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := turn.NewServer(turn.ServerConfig{
+	s, err := pionturn.NewServer(pionturn.ServerConfig{
 		Realm: "test",
-		AuthHandler: func(a *turn.RequestAttributes) (string, []byte, bool) {
-			return a.Username, turn.GenerateAuthKey(a.Username, a.Realm, "secret"), a.Username == "user"
+		AuthHandler: func(a *pionturn.RequestAttributes) (string, []byte, bool) {
+			return a.Username, pionturn.GenerateAuthKey(a.Username, a.Realm, "secret"), a.Username == "user"
 		},
-		PacketConnConfigs: []turn.PacketConnConfig{{
+		PacketConnConfigs: []pionturn.PacketConnConfig{{
 			PacketConn:            conn,
-			RelayAddressGenerator: &turn.RelayAddressGeneratorStatic{RelayAddress: relayIP, Address: relayIP.String()},
+			RelayAddressGenerator: &pionturn.RelayAddressGeneratorStatic{RelayAddress: relayIP, Address: relayIP.String()},
 		}},
 	})
 	if err != nil {
@@ -190,34 +190,28 @@ func TestDSCP(t *testing.T) {
 	c.Receive()
 	c.negotiate()
 	c.connected()
-	eventually(t, "the browser's address is marked", func() bool { return e.marks.list.Load() != nil })
-	for at, m := range *e.marks.list.Load() {
-		if !at.Addr().IsLoopback() || m.owner != c.peer {
-			t.Errorf("mark of %v", at)
-		}
+	tos := func(p *Peer) (tos uint8) {
+		p.under(func(*turn) { tos = p.transports[0].path.TOS() })
+		return tos
+	}
+	if got := tos(c.peer); got != 46<<2 {
+		t.Errorf("TOS %d", got)
 	}
 	pub := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8)
 	link(t, graph(pub.peer), c.peer, true)
 	stream(t, "media in marked packets", pub, func() bool { return true }, func() bool { return len(c.Packets(videoKind)) > 10 })
 
-	marked, plain := tosReceiver(t), tosReceiver(t)
-	e.marks.edit(func(m map[netip.AddrPort]mark) {
-		at := marked.LocalAddr().(*net.UDPAddr).AddrPort()
-		m[at] = mark{control: markControl(at.Addr(), 34)}
-	})
-	for conn, want := range map[*net.UDPConn]int{marked: 34 << 2, plain: 0} {
-		if _, err := e.sockets[0].WriteTo([]byte("x"), conn.LocalAddr()); err != nil {
+	if got := tos(pub.peer); got != 0 {
+		t.Errorf("TOS %d of a peer without", got)
+	}
+	for _, want := range []int{34 << 2, 0} {
+		conn := tosReceiver(t)
+		if err := e.shards[0].socket.Send([]byte("x"), conn.LocalAddr().(*net.UDPAddr).AddrPort(), uint8(want)); err != nil {
 			t.Fatal(err)
 		}
 		if got := readTOS(t, conn); got != want {
 			t.Errorf("TOS %d, want %d", got, want)
 		}
-	}
-	if err := c.peer.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if _, left := (*e.marks.list.Load())[netip.AddrPort{}]; left || len(*e.marks.list.Load()) != 1 {
-		t.Errorf("marks %v", *e.marks.list.Load())
 	}
 }
 

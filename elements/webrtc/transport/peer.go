@@ -136,7 +136,7 @@ func (e *Engine) NewPeer(cfg PeerConfig) (*Peer, error) {
 	p.dataIn, p.dataOut = p.channels.in, p.channels.out
 	p.audioIn, p.videoIn = newReceiver(p, pipeline.Audio), newReceiver(p, pipeline.Video)
 	p.audioOut, p.videoOut = newSender(p, pipeline.Audio), newSender(p, pipeline.Video)
-	p.due.Store(int64(never))
+	p.due.Store(int64(farOff))
 	if err := e.add(p); err != nil {
 		p.cancel()
 		return nil, err

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"testing"
 
-	"github.com/pion/webrtc/v4"
-
 	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/pipeline"
 )
@@ -98,7 +96,7 @@ func TestPicturesOther(t *testing.T) {
 // TestSwitchPictures switches the source of a Sender and wants a retransmission
 // with the same counters as the original.
 func TestSwitchPictures(t *testing.T) {
-	s, out := boundSender(t, pipeline.Video, params(webrtc.MimeTypeVP8, 96, 90000, ""))
+	s, out := boundSender(t, pipeline.Video, videoCodec(codec.VP8, 96, ""))
 	send := func(ssrc uint32, seq, id uint16) pictureAt {
 		p := vp8Packet(seq, uint32(seq)*3000, true)
 		p.Header.SSRC, p.Payload = ssrc, vp8Wide(id, uint8(id))
@@ -118,8 +116,8 @@ func TestSwitchPictures(t *testing.T) {
 		t.Errorf("%+v", at)
 	}
 	slot := s.resend.slots[(out.header.SequenceNumber-1)%resendSlots]
-	if !bytes.Equal(slot.payload, sent) {
-		t.Errorf("kept % x, sent % x", slot.payload, sent)
+	if !bytes.Equal(slot.p.Payload, sent) {
+		t.Errorf("kept % x, sent % x", slot.p.Payload, sent)
 	}
 }
 

@@ -136,7 +136,7 @@ const (
 
 // take accounts for a packet and hands it on. payload is in memory that is used
 // again.
-func (r *Receiver) take(t *turn, s *stream, in *rtpIn, payload []byte) {
+func (r *Receiver) take(t *turn, s *inStream, in *rtpIn, payload []byte) {
 	e := s.enc
 	f := r.format(in.header.PayloadType)
 	if f == nil {

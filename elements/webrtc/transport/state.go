@@ -17,15 +17,15 @@ const (
 
 func iceStateOf(s ice.State) ICEState {
 	switch s {
-	case ice.Checking:
+	case ice.StateChecking:
 		return ICEChecking
-	case ice.Connected:
+	case ice.StateConnected:
 		return ICEConnected
-	case ice.Disconnected:
+	case ice.StateDisconnected:
 		return ICEDisconnected
-	case ice.Failed:
+	case ice.StateFailed:
 		return ICEFailed
-	case ice.Closed:
+	case ice.StateClosed:
 		return ICEClosed
 	}
 	return ICENew

@@ -21,9 +21,9 @@ const maxStreams = 16
 // which was not declared, takes its place.
 const takeOver = time.Second
 
-// stream is one SSRC that a peer sends: an encoding of a Receiver, or
+// inStream is one SSRC that a peer sends: an encoding of a Receiver, or
 // retransmissions of one.
-type stream struct {
+type inStream struct {
 	ssrc   uint32
 	enc    *encoding // nil while a repair stream has none
 	repair bool      // RTX (RFC 4588)
@@ -143,7 +143,7 @@ func (l *leg) media(t *turn, b []byte) {
 
 // streamOf finds the stream of a packet, and makes one for a packet that begins
 // one.
-func (l *leg) streamOf(in *rtpIn, now time.Time) *stream {
+func (l *leg) streamOf(in *rtpIn, now time.Time) *inStream {
 	ssrc := in.header.SSRC
 	if l.recent != nil && l.recent.ssrc == ssrc {
 		return l.recent
@@ -162,7 +162,7 @@ func (l *leg) streamOf(in *rtpIn, now time.Time) *stream {
 
 // newStream takes in an SSRC that was not heard of: its payload type tells its
 // kind, for they differ between the sections of a transport (RFC 9143 §10.1.2).
-func (l *leg) newStream(in *rtpIn, now time.Time) *stream {
+func (l *leg) newStream(in *rtpIn, now time.Time) *inStream {
 	for _, k := range l.kinds {
 		r := l.peer.Receiver(k)
 		if r == nil || !r.bound {
@@ -172,7 +172,7 @@ func (l *leg) newStream(in *rtpIn, now time.Time) *stream {
 		if c == nil {
 			continue
 		}
-		s := &stream{ssrc: in.header.SSRC, repair: repair}
+		s := &inStream{ssrc: in.header.SSRC, repair: repair}
 		if repair {
 			l.adopt(s, in)
 		} else if s.enc = r.encodingOf(in, now); s.enc == nil {
@@ -190,7 +190,7 @@ func (l *leg) newStream(in *rtpIn, now time.Time) *stream {
 
 // forget drops the oldest stream that no encoding uses.
 func (l *leg) forget() {
-	at := slices.IndexFunc(l.streams, func(s *stream) bool { return s.repair || s.enc.ssrc != s.ssrc })
+	at := slices.IndexFunc(l.streams, func(s *inStream) bool { return s.repair || s.enc.ssrc != s.ssrc })
 	at = max(at, 0)
 	l.opener.Forget(l.streams[at].ssrc)
 	l.streams = slices.Delete(l.streams, at, at+1)
@@ -198,7 +198,7 @@ func (l *leg) forget() {
 
 // adopt finds what a stream of retransmissions repairs: what the description
 // said (FID), what the packet says (RFC 8852), or the only one there is.
-func (l *leg) adopt(s *stream, in *rtpIn) {
+func (l *leg) adopt(s *inStream, in *rtpIn) {
 	for _, k := range l.kinds {
 		r := l.peer.Receiver(k)
 		if r == nil || !r.bound {

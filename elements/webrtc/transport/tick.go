@@ -19,7 +19,7 @@ const (
 	// retireAfter is how long a DTLS connection without data channels is kept
 	// whole after its handshake.
 	retireAfter = 5 * time.Second
-	never       = time.Duration(1<<63 - 1)
+	farOff       = time.Duration(1<<63 - 1)
 )
 
 // soon makes the ticker come at an instant at the latest. The caller holds the
@@ -59,11 +59,11 @@ func (p *Peer) turn(t *turn) {
 	defer t.end()
 	defer func() {
 		if r := recover(); r != nil {
-			p.due.Store(int64(never))
+			p.due.Store(int64(farOff))
 			p.broke("transport.tick", r)
 		}
 	}()
-	p.due.Store(int64(never))
+	p.due.Store(int64(farOff))
 	if p.reportAt.IsZero() {
 		p.reportAt = t.now
 	}

@@ -1,15 +1,16 @@
 package transport
 
 import (
+	"bytes"
+	"context"
 	"net/netip"
 	"testing"
 	"time"
 
-	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
-	"github.com/pion/webrtc/v4"
 
+	"github.com/govidu/govidu/elements/webrtc/transport/srtp"
 	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/pipeline"
 )
@@ -17,10 +18,15 @@ import (
 var mustAddr = netip.MustParseAddrPort("192.0.2.1:1")
 
 func parseAndRead(b []byte) {
-	p := &pipeline.Packet{}
-	if parseRTP(b, p) {
-		codec.KeyFrameRTP(codec.VP8, p.Payload)
-		levelOnly(&p.Header, 1)
+	var in rtpIn
+	if !readRTP(b, &in) {
+		return
+	}
+	for id := range uint8(16) {
+		in.extension(id)
+	}
+	if payload, ok := unpad(b[in.size:], in.header.Padding); ok {
+		codec.KeyFrameRTP(codec.VP8, payload)
 	}
 }
 
@@ -73,52 +79,60 @@ func TestNTP(t *testing.T) {
 	}
 }
 
-// sink is a writer that keeps the latest packet.
+// sink is the other end of a leg: it opens what comes and keeps the latest packet.
 type sink struct {
+	t       testing.TB
+	opener  *srtp.Opener
 	header  rtp.Header
 	payload []byte
 	n       int
 }
 
-func (s *sink) WriteRTP(h *rtp.Header, payload []byte) (int, error) {
-	s.header, s.payload = *h, payload
+func (s *sink) send(b []byte, _ netip.AddrPort) {
+	b = bytes.Clone(b)
+	payload, err := s.opener.Open(b, srtp.HeaderLen(b))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.header = rtp.Header{}
+	if _, err := s.header.Unmarshal(b); err != nil {
+		s.t.Fatal(err)
+	}
+	s.payload = payload
 	s.n++
-	return len(payload), nil
 }
-func (s *sink) Write([]byte) (int, error) { return 0, nil }
+func (s *sink) close() {}
 
-// bound is a live Sender on a sink.
-func boundSender(t testing.TB, kind pipeline.Kind, codecs ...webrtc.RTPCodecParameters) (*Sender, *sink) {
+// boundSender is a live Sender on a sink.
+func boundSender(t testing.TB, kind pipeline.Kind, codecs ...rtpCodec) (*Sender, *sink) {
 	t.Helper()
-	out := &sink{}
-	p := &Peer{cfg: PeerConfig{Epoch: time.Now()}, events: make(chan struct{}, 1)}
-	s := newSender(p, kind)
-	if _, err := s.track.Bind(binding{codecs: codecs, out: out}); err != nil {
+	key, salt := make([]byte, 16), make([]byte, 12)
+	opener, err := srtp.NewOpener(srtp.AEADAES128GCM, key, salt, 1024)
+	if err != nil {
 		t.Fatal(err)
 	}
-	s.setLive(true)
+	sealer, err := srtp.NewSealer(srtp.AEADAES128GCM, key, salt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := &sink{t: t, opener: opener}
+	p := &Peer{cfg: PeerConfig{Epoch: time.Now()}, start: time.Now(), engine: &Engine{}, ctx: context.Background()}
+	p.caps.Store(&caps{})
+	p.shard.Store(p.engine.newShard(nil, 0))
+	p.audioOut, p.videoOut = newSender(p, pipeline.Audio), newSender(p, pipeline.Video)
+	s := p.Sender(kind)
+	s.ssrc, s.rtxSSRC = 1234, 5678
+	l := &leg{peer: p, other: out, sealer: sealer}
+	p.under(func(t *turn) {
+		s.bind(l, &media{kind: kind, codecs: codecs, ext: extIDs{level: 7}})
+		s.setLive(t, true)
+	})
 	return s, out
 }
 
-type binding struct {
-	webrtc.TrackLocalContext
-	codecs []webrtc.RTPCodecParameters
-	out    *sink
-}
-
-func (b binding) CodecParameters() []webrtc.RTPCodecParameters { return b.codecs }
-func (b binding) HeaderExtensions() []webrtc.RTPHeaderExtensionParameter {
-	return []webrtc.RTPHeaderExtensionParameter{{URI: extAudioLevel, ID: 7}}
-}
-func (b binding) SSRC() webrtc.SSRC                    { return 1234 }
-func (b binding) SSRCRetransmission() webrtc.SSRC      { return 5678 }
-func (b binding) WriteStream() webrtc.TrackLocalWriter { return b.out }
-func (b binding) RTCPReader() interceptor.RTCPReader   { return nil }
-
-func params(mime string, pt webrtc.PayloadType, rate uint32, fmtp string) webrtc.RTPCodecParameters {
-	return webrtc.RTPCodecParameters{PayloadType: pt, RTPCodecCapability: webrtc.RTPCodecCapability{
-		MimeType: mime, ClockRate: rate, SDPFmtpLine: fmtp, RTCPFeedback: []webrtc.RTCPFeedback{{Type: "nack"}},
-	}}
+// videoCodec is a payload type of video, with retransmissions under the next one.
+func videoCodec(name codec.Name, pt uint8, fmtp string) rtpCodec {
+	return rtpCodec{name: name, pt: pt, rtx: pt + 1, rate: 90000, fmtp: fmtp, profile: h264Profile(fmtp), nack: true}
 }
 
 func vp8Packet(seq uint16, ts uint32, key bool) *pipeline.Packet {
@@ -131,33 +145,56 @@ func vp8Packet(seq uint16, ts uint32, key bool) *pipeline.Packet {
 
 var vp8Format = pipeline.Format{Kind: pipeline.Video, Codec: codec.VP8, Framing: pipeline.RTP, ClockRate: 90000}
 
-// TestSendAllocates wants nothing allocated per packet and receiver.
-func TestSendAllocates(t *testing.T) {
-	s, out := boundSender(t, pipeline.Video, params(webrtc.MimeTypeVP8, 96, 90000, ""), params(webrtc.MimeTypeRTX, 97, 90000, "apt=96"))
-	s.Push(vp8Packet(1, 1, true))
-	p := vp8Packet(2, 2, false)
-	if n := testing.AllocsPerRun(1000, func() { p.Header.SequenceNumber++; s.Push(p) }); n != 0 {
-		t.Errorf("%v allocations per packet", n)
+// TestResend wants a packet sent again by RTX, but not twice within a moment.
+func TestResend(t *testing.T) {
+	s, out := boundSender(t, pipeline.Video, videoCodec(codec.VP8, 96, ""))
+	for i := range uint16(1000) {
+		s.Push(vp8Packet(1+i, uint32(i), i == 0))
 	}
-	if out.n < 1000 || out.header.SSRC != 1234 || out.header.PayloadType != 96 {
+	if out.n != 1000 || out.header.SSRC != 1234 || out.header.PayloadType != 96 {
 		t.Errorf("sent %d, header %+v", out.n, out.header)
 	}
-	nack := &rtcp.TransportLayerNack{Nacks: []rtcp.NackPair{{PacketID: out.header.SequenceNumber - 3}}}
 	want := out.header.SequenceNumber - 3
-	s.answer(nack, time.Now())
+	again := func() {
+		s.peer.under(func(t *turn) {
+			s.heard(t, &rtcp.TransportLayerNack{Nacks: []rtcp.NackPair{{PacketID: want}}})
+		})
+	}
+	again()
 	if out.header.SSRC != 5678 || out.header.PayloadType != 97 || len(out.payload) != 1102 ||
 		uint16(out.payload[0])<<8|uint16(out.payload[1]) != want {
 		t.Errorf("retransmission %+v of %d bytes", out.header, len(out.payload))
 	}
 	before := out.n
-	s.answer(nack, time.Now()) // too soon
+	again() // too soon
 	if out.n != before {
 		t.Error("the same packet was sent again within a moment")
 	}
 }
 
+// nowhere is a base that takes everything.
+type nowhere struct{}
+
+func (nowhere) send([]byte, netip.AddrPort) {}
+func (nowhere) close()                      {}
+
+// TestSendAllocates wants nothing allocated per packet and receiver.
+func TestSendAllocates(t *testing.T) {
+	s, _ := boundSender(t, pipeline.Video, videoCodec(codec.VP8, 96, ""))
+	s.leg.other = nowhere{}
+	s.Push(vp8Packet(1, 1, true))
+	p := vp8Packet(2, 2, false)
+	if n := testing.AllocsPerRun(1000, func() { p.Header.SequenceNumber++; s.Push(p) }); n != 0 {
+		t.Errorf("%v allocations per packet", n)
+	}
+	if s.stats.packets < 1000 {
+		t.Errorf("%d sent", s.stats.packets)
+	}
+}
+
 func BenchmarkSend(b *testing.B) {
-	s, _ := boundSender(b, pipeline.Video, params(webrtc.MimeTypeVP8, 96, 90000, ""))
+	s, _ := boundSender(b, pipeline.Video, videoCodec(codec.VP8, 96, ""))
+	s.leg.other = nowhere{}
 	s.Push(vp8Packet(1, 1, true))
 	p := vp8Packet(2, 2, false)
 	b.ReportAllocs()
@@ -170,8 +207,8 @@ func BenchmarkSend(b *testing.B) {
 // TestH264Profile picks the payload type of the source's profile.
 func TestH264Profile(t *testing.T) {
 	const f = "packetization-mode=1;profile-level-id="
-	s, out := boundSender(t, pipeline.Video, params(webrtc.MimeTypeH264, 100, 90000, f+"42e01f"), params(webrtc.MimeTypeH264, 101, 90000, f+"640c1f"))
-	for fmtp, want := range map[string]uint8{f + "42e01f": 100, f + "640c33": 101, f + "42001f": 100, "": 100, f + "64001f": 101} {
+	s, out := boundSender(t, pipeline.Video, videoCodec(codec.H264, 100, f+"42e01f"), videoCodec(codec.H264, 102, f+"640c1f"))
+	for fmtp, want := range map[string]uint8{f + "42e01f": 100, f + "640c33": 102, f + "42001f": 100, "": 100, f + "64001f": 102} {
 		format := &pipeline.Format{Kind: pipeline.Video, Codec: codec.H264, Framing: pipeline.RTP, ClockRate: 90000, Fmtp: fmtp}
 		s.sourceChanged()
 		p := vp8Packet(1, 1, true)
@@ -189,7 +226,7 @@ func TestH264Profile(t *testing.T) {
 // TestStraggler sends packets of the source before among those of the new one,
 // as happens below a PassThrough that was switched.
 func TestStraggler(t *testing.T) {
-	s, out := boundSender(t, pipeline.Video, params(webrtc.MimeTypeVP8, 96, 90000, ""))
+	s, out := boundSender(t, pipeline.Video, videoCodec(codec.VP8, 96, ""))
 	s.Push(vp8Packet(1, 1, true))
 	other := vp8Packet(500, 500, true)
 	other.Header.SSRC = 10
@@ -209,15 +246,11 @@ func TestStraggler(t *testing.T) {
 }
 
 func TestAudioLevel(t *testing.T) {
-	s, out := boundSender(t, pipeline.Audio, params(webrtc.MimeTypeOpus, 111, 48000, ""))
+	s, out := boundSender(t, pipeline.Audio, rtpCodec{name: codec.Opus, pt: 111, rate: 48000})
 	h := rtp.Header{Version: 2, SSRC: 3}
-	if err := h.SetExtension(4, []byte{0x85}); err != nil {
+	if err := h.SetExtension(audioLevelID, []byte{0x85}); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.SetExtension(5, []byte{'0'}); err != nil {
-		t.Fatal(err)
-	}
-	levelOnly(&h, 4)
 	format := &pipeline.Format{Kind: pipeline.Audio, Codec: codec.Opus, Framing: pipeline.RTP, ClockRate: 48000, Channels: 2}
 	s.Push(&pipeline.Packet{Format: format, Header: h, Payload: []byte{1}, Key: true})
 	got := rtp.Header{Extension: out.header.Extension, ExtensionProfile: out.header.ExtensionProfile, Extensions: out.header.Extensions}
@@ -231,18 +264,20 @@ func TestAudioLevel(t *testing.T) {
 }
 
 func TestPadding(t *testing.T) {
-	p := &pipeline.Packet{}
-	raw := []byte{0xa0, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0x10, 0, 0, 2}
-	if !parseRTP(raw, p) || len(p.Payload) != 2 || p.Header.Padding {
-		t.Errorf("payload % x", p.Payload)
+	payload := []byte{0x10, 0, 0, 2}
+	if got, ok := unpad(payload, true); !ok || len(got) != 2 {
+		t.Errorf("payload % x", got)
 	}
-	raw[15] = 4
-	if !parseRTP(raw, p) || len(p.Payload) != 0 {
-		t.Errorf("payload % x", p.Payload)
+	if got, ok := unpad(payload, false); !ok || len(got) != 4 {
+		t.Errorf("payload % x", got)
+	}
+	payload[3] = 4
+	if got, ok := unpad(payload, true); !ok || len(got) != 0 {
+		t.Errorf("payload % x", got)
 	}
 	for _, bad := range []byte{0, 5, 255} {
-		raw[15] = bad
-		if parseRTP(raw, p) {
+		payload[3] = bad
+		if _, ok := unpad(payload, true); ok {
 			t.Errorf("padding of %d taken", bad)
 		}
 	}
