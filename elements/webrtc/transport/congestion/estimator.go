@@ -88,6 +88,16 @@ func (e *Estimator) ready() {
 // and nothing is probed for.
 func (e *Estimator) Wish(bps int) { e.wish = float64(max(bps, 0)) }
 
+// Restart forgets what was measured, because the way to the peer is another now:
+// the selected pair has changed. Bounds, wish and history stay.
+func (e *Estimator) Restart() {
+	e.ready()
+	e.trend, e.loss, e.acked = trend{}, loss{}, throughput{}
+	e.probe = probe{id: e.probe.id, count: e.probe.count}
+	e.rate, e.legacy = rate{bps: min(e.rate.bps, e.start)}, legacy{bps: min(e.legacy.bps, e.start)}
+	e.rtt, e.remb, e.overSince = 0, 0, 0
+}
+
 // Active tells whether the peer sends transport-wide feedback: only then is there
 // a use in padding.
 func (e *Estimator) Active() bool { return e.active }
@@ -145,6 +155,10 @@ func (e *Estimator) Feedback(packet []byte, now time.Time) error {
 		e.history.open()
 		e.rate.bps = e.clamp(e.legacy.bps)
 		e.peer, e.reference = peerStart, f.reference<<8
+	}
+	if e.silenced != 0 {
+		// The path is back: how wide it is, is soon to be found out.
+		e.probe = probe{id: e.probe.id, count: e.probe.count}
 	}
 	e.heard, e.unheard, e.silenced = at, 0, 0
 	e.read(&f, at)
@@ -205,7 +219,7 @@ func (e *Estimator) step(at int64) {
 	}
 	e.rate.step(u, short, long, e.loss.fraction, e.rtt, at)
 	e.rate.bps = e.clamp(e.rate.bps)
-	e.loss.step(e.ceiling(), sending, long, at)
+	e.loss.step(e.ceiling(), sending, at)
 	e.loss.relax(e.rate.bps)
 	if e.probe.waiting() {
 		if bps, done := e.probe.result(at, e.rtt); done {
@@ -301,7 +315,7 @@ func (e *Estimator) wanted(now time.Time) (float64, bool) {
 		return 0, false
 	}
 	step := float64(probeStep)
-	if !e.probe.tried {
+	if !e.probe.tried || goal > probeFar*target {
 		step = probeFirst
 	}
 	return min(step*target, goal) * probeSlack, true
