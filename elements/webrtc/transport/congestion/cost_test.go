@@ -130,6 +130,7 @@ func BenchmarkFeedback(b *testing.B) {
 	now, seq, buffer := dawn, uint16(0), make([]byte, 0, 1500)
 	b.ReportAllocs()
 	for b.Loop() {
+		e.credit = 0
 		for range 20 {
 			now = now.Add(5 * ms)
 			e.Sent(seq, 1200, now)
@@ -163,6 +164,7 @@ func BenchmarkFeedbackWorst(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
+		e.credit = 0
 		if err := e.Feedback(p, now); err != nil {
 			b.Fatal(err)
 		}

@@ -16,8 +16,10 @@ const (
 	silencePackets = 10 // sent without hearing anything
 	silence        = second
 	silenceStep    = 500 * millisecond
-	peerStart      = 1000 * second // where the peer's clock is taken to begin
-	ackedShort     = 5             // bins of 50 ms
+	peerStart      = 1000 * second   // where the peer's clock is taken to begin
+	feedbackPause  = 4 * millisecond // a peer is heard so often on average
+	feedbackBurst  = 400 * millisecond
+	ackedShort     = 5 // bins of 50 ms
 	ackedLong      = 16
 )
 
@@ -49,6 +51,7 @@ type Estimator struct {
 	rembAt          int64
 	bytes           uint64
 	feedbacks       uint64
+	credit          int64 // feedback before this time has been paid for
 	active          bool
 }
 
@@ -141,7 +144,8 @@ func (e *Estimator) Loss(fraction float64, rtt time.Duration, now time.Time) {
 
 // Feedback takes one RTCP packet of transport-wide feedback, header included. It
 // gives ErrFeedback, and changes nothing, when the packet is malformed. The work
-// is bounded by the packet's length and the history, whatever it claims.
+// is bounded by the packet's length and the history, whatever it claims; of a peer
+// that sends more than 250 per second, the rest is not heard.
 func (e *Estimator) Feedback(packet []byte, now time.Time) error {
 	f, err := readFeedback(packet)
 	if err != nil {
@@ -149,6 +153,10 @@ func (e *Estimator) Feedback(packet []byte, now time.Time) error {
 	}
 	e.ready()
 	at := e.clock.at(now)
+	if e.credit > at+feedbackBurst {
+		return nil
+	}
+	e.credit = max(e.credit, at) + feedbackPause
 	e.feedbacks++
 	if !e.active {
 		e.active = true

@@ -170,6 +170,20 @@ func TestFeedbackLies(t *testing.T) {
 	}
 }
 
+// TestFeedbackStorm wants a flood of feedback heard in part.
+func TestFeedbackStorm(t *testing.T) {
+	var e Estimator
+	b := claim(1, 1, 0, []uint16{1<<13 | 1}, 0)
+	for i := range 50_000 {
+		if err := e.Feedback(b, dawn.Add(time.Duration(i)*20*time.Microsecond)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := e.Stats(dawn).Feedbacks; n < 250 || n > 400 {
+		t.Errorf("%d heard in a second", n)
+	}
+}
+
 func sane(t *testing.T, e *Estimator, now time.Time) {
 	t.Helper()
 	if bps := e.Target(now); bps < DefaultMin || bps > DefaultMax {
