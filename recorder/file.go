@@ -216,8 +216,8 @@ func (f *File) setAside() error {
 // Name is the file's path below its root.
 func (f *File) Name() string { return f.name }
 
-// Write takes a unit of a track, told by its kind. Video begins at a keyframe:
-// what comes before is dropped. Errors: ErrFormat and ErrCodecChanged concern
+// Write takes a unit of a track, told by its kind. Video begins at a keyframe
+// with all that a decoder needs: what comes before is dropped. Errors: ErrFormat and ErrCodecChanged concern
 // this track alone, others are final and come again with each call.
 func (f *File) Write(p *pipeline.Packet) error {
 	f.mu.Lock()
@@ -235,8 +235,12 @@ func (f *File) Write(p *pipeline.Packet) error {
 	if f.started {
 		return f.fail(f.write(p))
 	}
-	if p.Format.Kind == pipeline.Video && !p.Key && !f.hasPending(pipeline.Video) {
-		return nil
+	if p.Format.Kind == pipeline.Video && !f.hasPending(pipeline.Video) {
+		// What no track can begin with (a keyframe whose parameter sets were lost) must
+		// not set the time zero: the file would begin with nothing.
+		if _, ok := Describe(p); !ok {
+			return nil
+		}
 	}
 	if len(f.pending) == 0 {
 		f.pendingAt = time.Now()

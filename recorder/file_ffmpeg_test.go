@@ -1,6 +1,7 @@
 package recorder_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -401,4 +402,33 @@ func TestOnePicture(t *testing.T) {
 			t.Errorf("%s: %d pictures are shown, %v: %s", c.Name(), n, err, out)
 		}
 	}
+}
+
+// A keyframe whose parameter sets were lost begins no picture, and so not the file's
+// time either: zero of its clock is its first picture.
+func TestFileBeginsWithAPicture(t *testing.T) {
+	dir := t.TempDir()
+	f, err := recorder.Create(dir, "x.mkv", recorder.Options{Expect: []pipeline.Kind{pipeline.Video}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first time.Duration
+	for _, u := range muxtest.Units(t, muxtest.Case{Container: recorder.Matroska, Video: codec.H264}) {
+		if u.Key && u.PTS == 0 {
+			u.Payload = append([]byte{0, 0, 0, 1, 0x65}, bytes.Repeat([]byte{0x88}, 64)...) // an IDR slice alone
+		} else if u.Key && first == 0 {
+			first = u.PTS
+		}
+		if err := f.Write(u); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m, err := f.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m.Clock == nil || m.Clock.PtsUs != first.Microseconds() || first == 0 {
+		t.Errorf("the clock is %+v, the first whole keyframe is at %v", m.Clock, first)
+	}
+	codectest.MustPlay(t, filepath.Join(dir, "x.mkv"))
 }

@@ -357,7 +357,7 @@ func (r *Recorder) write(file *recorder.File, in *input, queue *pipeline.Queue) 
 		}
 		if in.kind == pipeline.Video {
 			now := time.Now()
-			if p.Key {
+			if _, whole := recorder.Describe(p); p.Key && whole {
 				in.needKey.Store(false)
 				key = now
 			}

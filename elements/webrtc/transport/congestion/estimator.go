@@ -16,8 +16,10 @@ const (
 	silencePackets = 10 // sent without hearing anything
 	silence        = second
 	silenceStep    = 500 * millisecond
-	peerStart      = 1000 * second // where the peer's clock is taken to begin
-	ackedShort     = 5             // bins of 50 ms
+	peerStart      = 1000 * second   // where the peer's clock is taken to begin
+	feedbackPause  = 4 * millisecond // a peer is heard so often on average
+	feedbackBurst  = 400 * millisecond
+	ackedShort     = 5 // bins of 50 ms
 	ackedLong      = 16
 )
 
@@ -49,6 +51,7 @@ type Estimator struct {
 	rembAt          int64
 	bytes           uint64
 	feedbacks       uint64
+	credit          int64 // feedback before this time has been paid for
 	active          bool
 }
 
@@ -87,6 +90,16 @@ func (e *Estimator) ready() {
 // included: it is probed for as long as the target is less. 0: nothing is known,
 // and nothing is probed for.
 func (e *Estimator) Wish(bps int) { e.wish = float64(max(bps, 0)) }
+
+// Restart forgets what was measured, because the way to the peer is another now:
+// the selected pair has changed. Bounds, wish and history stay.
+func (e *Estimator) Restart() {
+	e.ready()
+	e.trend, e.loss, e.acked = trend{}, loss{}, throughput{}
+	e.probe = probe{id: e.probe.id, count: e.probe.count}
+	e.rate, e.legacy = rate{bps: min(e.rate.bps, e.start)}, legacy{bps: min(e.legacy.bps, e.start)}
+	e.rtt, e.remb, e.overSince = 0, 0, 0
+}
 
 // Active tells whether the peer sends transport-wide feedback: only then is there
 // a use in padding.
@@ -131,7 +144,8 @@ func (e *Estimator) Loss(fraction float64, rtt time.Duration, now time.Time) {
 
 // Feedback takes one RTCP packet of transport-wide feedback, header included. It
 // gives ErrFeedback, and changes nothing, when the packet is malformed. The work
-// is bounded by the packet's length and the history, whatever it claims.
+// is bounded by the packet's length and the history, whatever it claims; of a peer
+// that sends more than 250 per second, the rest is not heard.
 func (e *Estimator) Feedback(packet []byte, now time.Time) error {
 	f, err := readFeedback(packet)
 	if err != nil {
@@ -139,12 +153,20 @@ func (e *Estimator) Feedback(packet []byte, now time.Time) error {
 	}
 	e.ready()
 	at := e.clock.at(now)
+	if e.credit > at+feedbackBurst {
+		return nil
+	}
+	e.credit = max(e.credit, at) + feedbackPause
 	e.feedbacks++
 	if !e.active {
 		e.active = true
 		e.history.open()
 		e.rate.bps = e.clamp(e.legacy.bps)
 		e.peer, e.reference = peerStart, f.reference<<8
+	}
+	if e.silenced != 0 {
+		// The path is back: how wide it is, is soon to be found out.
+		e.probe = probe{id: e.probe.id, count: e.probe.count}
 	}
 	e.heard, e.unheard, e.silenced = at, 0, 0
 	e.read(&f, at)
@@ -205,7 +227,7 @@ func (e *Estimator) step(at int64) {
 	}
 	e.rate.step(u, short, long, e.loss.fraction, e.rtt, at)
 	e.rate.bps = e.clamp(e.rate.bps)
-	e.loss.step(e.ceiling(), sending, long, at)
+	e.loss.step(e.ceiling(), sending, at)
 	e.loss.relax(e.rate.bps)
 	if e.probe.waiting() {
 		if bps, done := e.probe.result(at, e.rtt); done {
@@ -301,7 +323,7 @@ func (e *Estimator) wanted(now time.Time) (float64, bool) {
 		return 0, false
 	}
 	step := float64(probeStep)
-	if !e.probe.tried {
+	if !e.probe.tried || goal > probeFar*target {
 		step = probeFirst
 	}
 	return min(step*target, goal) * probeSlack, true

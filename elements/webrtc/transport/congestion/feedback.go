@@ -108,8 +108,8 @@ type status struct {
 	came  bool
 }
 
-// next is the next status; false: that was all. A run of missing packets comes as
-// one.
+// next is the next status; false: that was all. Missing packets in a row come as
+// one where they share a chunk.
 func (f *feedback) next() (status, bool) {
 	if f.left <= 0 {
 		return status{}, false
@@ -120,18 +120,22 @@ func (f *feedback) next() (status, bool) {
 		f.chunks = f.chunks[2:]
 		f.inChunk, _, _ = chunkSize(f.chunk, f.left)
 	}
-	symbol := 0
+	symbol, zeros := 0, 0
 	switch {
 	case f.chunk>>15 == 0:
-		if symbol = int(f.chunk >> 13); symbol == symbolMissing {
-			s.n = f.inChunk
-		}
+		symbol, zeros = int(f.chunk>>13), f.inChunk
 	case f.chunk>>14 == 2:
-		symbol = int(f.chunk >> 13 & 1)
-		f.chunk = 2<<14 | f.chunk<<1&0x3fff
+		symbol, zeros = int(f.chunk>>13&1), bits.LeadingZeros16(f.chunk<<2)
 	default:
-		symbol = int(f.chunk >> 12 & 3)
-		f.chunk = 3<<14 | f.chunk<<2&0x3fff
+		symbol, zeros = int(f.chunk>>12&3), bits.LeadingZeros16(f.chunk<<2)/2
+	}
+	if symbol == symbolMissing {
+		s.n = min(zeros, f.inChunk)
+	}
+	if kind := f.chunk >> 14; kind == 2 {
+		f.chunk = kind<<14 | f.chunk<<s.n&0x3fff
+	} else if kind == 3 {
+		f.chunk = kind<<14 | f.chunk<<(2*s.n)&0x3fff
 	}
 	switch symbol {
 	case symbolSmall:

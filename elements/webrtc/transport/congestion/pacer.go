@@ -61,7 +61,8 @@ func (p *Pacer) When(now time.Time) time.Duration {
 	if p.fill(now); p.level > 0 {
 		return 0
 	}
-	return time.Duration((1-p.level)/p.rate*1e9) + 1
+	// Times count in whole microseconds.
+	return time.Duration(-p.level/p.rate*1e9) + 2*time.Microsecond
 }
 
 func (p *Pacer) size() float64 { return max(pacerFrame, p.rate*pacerBurst) }

@@ -5,9 +5,11 @@ const (
 	probeLong    = 300 * millisecond
 	probeLead    = 15 * millisecond // sent at once
 	probePackets = 5
+	probeLeast   = 5_000  // bytes, unless it takes too long
 	probeBytes   = 40_000 // asked for at once at most
-	probeFirst   = 3      // times the target, at the beginning
+	probeFirst   = 3      // times the target, at the beginning and far below the wish
 	probeStep    = 2
+	probeFar     = 4
 	probeGood    = 0.7 // of the rate that was tried: try more at once
 	probeSlack   = 1.1 // tried above what is wished, for what measuring loses
 	probePause   = 5 * second
@@ -30,7 +32,7 @@ type probe struct {
 	tried   bool // once
 
 	came                int
-	size, head, tail    int   // bytes that came; of the first packet; of those sent last
+	size, head          int   // bytes that came; of the first packet
 	firstSent, lastSent int64 // µs of our clock
 	firstCame, lastCame int64 // µs of the peer's
 }
@@ -51,7 +53,7 @@ func (p *probe) start(rate float64, at int64) {
 // that is long enough.
 func (p *probe) due(at int64) int {
 	t := at - p.began
-	if t >= probeSpan && p.packets >= probePackets || t >= probeLong {
+	if t >= probeSpan && p.packets >= probePackets && p.bytes >= probeLeast || t >= probeLong {
 		p.ended = at
 		return 0
 	}
@@ -83,9 +85,6 @@ func (p *probe) arrived(id uint8, size int, sent, came int64) {
 	p.lastCame = max(p.lastCame, came)
 	p.size += size
 	p.came++
-	if sent == p.lastSent {
-		p.tail += size
-	}
 }
 
 // result is the rate that the cluster has shown to pass, once enough of it has
@@ -99,7 +98,8 @@ func (p *probe) result(at, rtt int64) (bps float64, done bool) {
 	if p.came < probePackets-1 || p.came*2 < p.packets || out < 10*millisecond || in <= 0 || in > 2*second {
 		return 0, true
 	}
-	send := float64(p.size-p.tail) * 8 * second / float64(out)
+	// What was sent last belongs to the time until the next would have been.
+	send := float64(p.size) * 8 * second / float64(out+probeLead)
 	receive := float64(p.size-p.head) * 8 * second / float64(in)
 	bps = min(send, receive, p.rate)
 	if receive < 0.9*min(send, p.rate) {

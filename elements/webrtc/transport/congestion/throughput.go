@@ -10,19 +10,23 @@ type throughput struct {
 	bytes [throughputBins]uint32
 	first int64 // bin; 0: nothing yet
 	last  int64
+	begin int64 // of the last bin, in µs
 }
 
 // add counts bytes at a time in µs. What is older than the window is left out.
 func (t *throughput) add(size int, at int64) {
-	bin := at / throughputBin
-	if bin <= 0 {
-		return
+	bin := t.last
+	if since := at - t.begin; since < 0 || since >= throughputBin || t.first == 0 {
+		if bin = at / throughputBin; bin <= 0 {
+			return
+		}
+		t.move(bin)
+		if t.last-bin >= throughputBins {
+			return
+		}
 	}
-	t.move(bin)
-	if t.last-bin < throughputBins {
-		i := &t.bytes[bin%throughputBins]
-		*i = uint32(min(int64(*i)+int64(size), 1<<31))
-	}
+	i := &t.bytes[uint64(bin)%throughputBins]
+	*i = uint32(min(int64(*i)+int64(size), 1<<31))
 }
 
 func (t *throughput) move(bin int64) {
@@ -33,6 +37,7 @@ func (t *throughput) move(bin int64) {
 		t.last++
 		t.bytes[t.last%throughputBins] = 0
 	}
+	t.begin = t.last * throughputBin
 }
 
 // bps is the rate over the latest n whole bins, of those that there are; false:

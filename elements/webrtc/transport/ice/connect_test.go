@@ -185,3 +185,34 @@ func TestLite(t *testing.T) {
 		t.Error("the lite peer was not told which pair is used")
 	}
 }
+
+// TestNudge: a peer that checks what is valid already gets a check back, because
+// it may nominate only then; not once a pair is selected.
+func TestNudge(t *testing.T) {
+	w := newWorld(t)
+	a := w.end(Controlled, "192.0.2.1:1000")
+	peer := credentials{"peer", "peerpeerpeerpeerpeerpeer"}
+	if err := a.SetRemote(peer.ufrag, peer.pwd, false, w.now); err != nil {
+		t.Fatal(err)
+	}
+	from := addr("192.0.2.2:2000")
+	for i, c := range []struct {
+		use    bool
+		checks int
+	}{{false, 1}, {false, 1}, {true, 0}, {false, 0}} {
+		w.run(100*time.Millisecond, nil)
+		a.sent = nil
+		a.Handle(request(a.local, peer, 1, Controlling, c.use), 0, from, w.now)
+		if len(a.sent) != 1+c.checks {
+			t.Fatalf("%d: %d datagrams, want %d", i, len(a.sent), 1+c.checks)
+		}
+		if c.checks > 0 {
+			var m message
+			m.parse(a.sent[1].data)
+			a.Handle(seal(appendAddr(begin(make([]byte, 0, 99), bindingSuccess, m.id), from), peer.pwd), 0, from, w.now)
+		}
+	}
+	if a.State() != StateConnected {
+		t.Error(a.history())
+	}
+}

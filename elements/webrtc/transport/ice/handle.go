@@ -134,7 +134,17 @@ func (a *Agent) checked(e early, t int64) {
 	case p.state != succeeded:
 		a.trigger(p, t)
 	default:
+		a.nudge(p, t)
 		a.works(p, t)
+	}
+}
+
+// nudge checks a valid pair again that the peer checks and has yet to nominate:
+// some peers nominate when a check comes, and else at a slow tick of theirs.
+func (a *Agent) nudge(p *pair, t int64) {
+	if a.role == Controlled && p.nominated == 0 && (a.sel == nil || a.old != nil) && a.spend(t) {
+		a.check(p, t, true)
+		p.due = 0
 	}
 }
 

@@ -52,6 +52,7 @@ func newCM(masterKey, masterSalt []byte) (*cm, error) {
 			return nil, err
 		}
 	}
+	c.rtp.stream.seek = true
 	return c, nil
 }
 
