@@ -46,7 +46,6 @@ type channels struct {
 
 	mu      sync.Mutex // leaf: what follows
 	list    *data.Channels // nil until negotiated
-	client  bool
 	stopped bool
 }
 
@@ -73,7 +72,7 @@ func (p *Peer) OpenChannel(c ChannelInit) error {
 	if len(c.Label) > MaxMessage-1 || len(c.Protocol) > MaxMessage-1 {
 		return kerr.New(kerr.MediaObjectIllegalParam, "Label or protocol is too long")
 	}
-	list := p.channels.use(l)
+	list := p.channels.use()
 	if list == nil {
 		return errNoChannels()
 	}
@@ -121,7 +120,7 @@ func (c *channels) existing() *data.Channels {
 }
 
 // use makes the list when it is first needed; nil when the Peer is closing.
-func (c *channels) use(l *leg) *data.Channels {
+func (c *channels) use() *data.Channels {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stopped || c.list != nil {
@@ -129,7 +128,7 @@ func (c *channels) use(l *leg) *data.Channels {
 	}
 	p := c.peer
 	c.list = data.New(data.Config{
-		Client: l.plan.active, Log: p.log,
+		Log: p.log,
 		Opened: func(id int) {
 			if f := p.cfg.ChannelOpened; f != nil {
 				p.post(func() { f(id) })
@@ -156,10 +155,10 @@ func (l *leg) openChannels(t *turn) {
 	if !p.hasChannels(l) {
 		return
 	}
-	conn := l.conn
+	conn, client := l.conn, l.plan.active
 	t.after = append(t.after, func() {
 		p.goSafe("transport.channels", func() {
-			list := p.channels.use(l)
+			list := p.channels.use()
 			if list == nil {
 				return
 			}
@@ -168,7 +167,7 @@ func (l *leg) openChannels(t *turn) {
 				p.debug("data channels", "err", err)
 				return
 			}
-			list.Start(stream)
+			list.Start(stream, client)
 		})
 	})
 }

@@ -47,6 +47,7 @@ func (p *Peer) Answer(offer string) (answer string, err error) {
 	}
 	p.stage, p.local, p.remoteSDP, p.remote = settled, local, d, offer
 	p.takePending(d)
+	p.tell()
 	return local.text(nil), nil
 }
 
@@ -145,6 +146,7 @@ func (p *Peer) Offer(o OfferOptions) (offer string, err error) {
 	if ufrag, ok := local.sections[0].attr("ice-ufrag"); ok {
 		p.engine.offered(ufrag, p)
 	}
+	p.tell()
 	return local.text(nil), nil
 }
 

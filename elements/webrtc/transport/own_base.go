@@ -171,7 +171,7 @@ func (l *leg) relayed(ctx context.Context, s TURNServer) {
 		_ = relay.Close()
 		return
 	}
-	l.late(ice.Local{Base: index, Type: ice.Relay, Addr: relay.Addr(), Related: relay.Mapped(), LocalPreference: 65535})
+	l.late(ice.Local{Base: index, Type: ice.Relay, Addr: relay.Addr(), Related: relay.Related(), LocalPreference: 65535})
 }
 
 // addExtra takes in a base of the leg's own; false when it has ended.
