@@ -86,6 +86,15 @@ func (w *wire) deliver(b []byte) error {
 	return nil
 }
 
+// empty throws away what we have sent; false when that was nothing.
+func (w *wire) empty() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	some := len(w.in) > 0
+	w.in = nil
+	return some
+}
+
 func (w *wire) ReadFrom(b []byte) (int, net.Addr, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
