@@ -56,6 +56,12 @@ var Rules = []Rule{
 		Why:   "a family of elements is created by kms, not the other way round",
 	},
 	{
+		Of:    []string{"elements/webrtc/transport/srtp", "elements/webrtc/transport/udp"},
+		Only:  []string{},
+		Never: []string{"github.com/pion/...", "net/http"},
+		Why:   "a cipher and a socket know nothing of peers",
+	},
+	{
 		Of:    []string{"kms"},
 		Only:  []string{"elements", "pipeline", "internal/jsonrpc", "internal/kerr", "internal/obs"},
 		Never: []string{"elements/webrtc/...", "elements/uri/...", "elements/rtp/...", "elements/hubs/...", "elements/filters/...", "recorder/...", "openvidu/..."},

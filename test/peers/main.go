@@ -137,7 +137,7 @@ func measureAll(ctx context.Context, o options, loads []load) ([]result, error) 
 					failed = append(failed, err)
 					continue
 				}
-				r.Run, r.Round = began, n+1
+				r.Run, r.Machine, r.Round = began, machine(), n+1
 				fmt.Println("  ", r)
 				all = append(all, r)
 				if err := addResult(o.out, r); err != nil {

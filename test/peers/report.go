@@ -94,6 +94,9 @@ var columns = []struct {
 func tables(all []result, markdown bool) string {
 	var b strings.Builder
 	for _, g := range groups(all) {
+		first := g.results[0]
+		day, _, _ := strings.Cut(first.Run, "T")
+		about := fmt.Sprintf("%s; median (least to most); %s, %s", g.title, day, first.Machine)
 		rows := [][]string{{"server"}}
 		for _, c := range columns {
 			rows[0] = append(rows[0], c.title)
@@ -109,9 +112,9 @@ func tables(all []result, markdown bool) string {
 			rows = append(rows, row)
 		}
 		if markdown {
-			fmt.Fprintf(&b, "\n%s\n\n%s", g.title, inMarkdown(rows))
+			fmt.Fprintf(&b, "\n%s\n\n%s", about, inMarkdown(rows))
 		} else {
-			fmt.Fprintf(&b, "\n%s; median (least to most)\n\n%s", g.title, inColumns(rows))
+			fmt.Fprintf(&b, "\n%s\n\n%s", about, inColumns(rows))
 		}
 	}
 	return b.String()

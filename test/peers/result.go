@@ -14,6 +14,7 @@ import (
 // received; in the load publish by those that the server did.
 type result struct {
 	Run        string  `json:"run"` // when the program started
+	Machine    string  `json:"machine"`
 	Load       string  `json:"load"`
 	Round      int     `json:"round"`
 	Server     string  `json:"server"`

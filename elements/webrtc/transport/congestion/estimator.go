@@ -38,6 +38,8 @@ type Estimator struct {
 	loss            loss
 	legacy          legacy
 	probe           probe
+	drain           drain
+	tick, probed    int64 // µs between calls of Probe; the latest
 	sending         throughput
 	acked           throughput
 	rtt             int64 // µs; 0: unknown
@@ -95,7 +97,7 @@ func (e *Estimator) Wish(bps int) { e.wish = float64(max(bps, 0)) }
 // the selected pair has changed. Bounds, wish and history stay.
 func (e *Estimator) Restart() {
 	e.ready()
-	e.trend, e.loss, e.acked = trend{}, loss{}, throughput{}
+	e.trend, e.loss, e.drain, e.acked = trend{}, loss{}, drain{}, throughput{}
 	e.probe = probe{id: e.probe.id, count: e.probe.count}
 	e.rate, e.legacy = rate{bps: min(e.rate.bps, e.start)}, legacy{bps: min(e.legacy.bps, e.start)}
 	e.rtt, e.remb, e.overSince = 0, 0, 0
@@ -194,6 +196,7 @@ func (e *Estimator) read(f *feedback, at int64) {
 			e.loss.lost = max(e.loss.lost-1, 0)
 		}
 		e.loss.came++
+		e.loss.bytes += size
 		newest = max(newest, sent)
 		e.acked.add(size, came)
 		e.trend.add(sent, came)
@@ -214,7 +217,6 @@ func (e *Estimator) read(f *feedback, at int64) {
 func (e *Estimator) step(at int64) {
 	short, _ := e.acked.bps(ackedShort)
 	long, _ := e.acked.bps(ackedLong)
-	sending, _ := e.sending.bps(ackedLong)
 	u := e.trend.usage
 	switch {
 	case u != over:
@@ -225,12 +227,15 @@ func (e *Estimator) step(at int64) {
 	if u == over && e.overSince >= e.probe.began && e.probe.quiet(e.overSince, e.rtt) && e.probe.quiet(at, e.rtt) {
 		u = under // the probe's own queue: wait until it is gone
 	}
+	delay := e.trend.queue.delay()
+	u = e.drain.usage(u, &e.trend.queue, e.rtt, e.loss.fraction-e.loss.inherent > lossLittle, at)
 	e.rate.step(u, short, long, e.loss.fraction, e.rtt, at)
 	e.rate.bps = e.clamp(e.rate.bps)
-	e.loss.step(e.ceiling(), sending, at)
+	e.drain.step(u, delay, long, at)
+	e.loss.step(e.ceiling(), delay > queueFull, at)
 	e.loss.relax(e.rate.bps)
 	if e.probe.waiting() {
-		if bps, done := e.probe.result(at, e.rtt); done {
+		if bps, done := e.probe.result(e.loss.fraction, e.rtt, at); done {
 			e.probe.close(bps, at)
 			if e.trend.usage != over || bps < e.rate.bps {
 				e.rate.found(e.clamp(bps))
@@ -240,12 +245,16 @@ func (e *Estimator) step(at int64) {
 	}
 }
 
-// ceiling is the lower of the controllers.
+// ceiling is the lowest of the controllers.
 func (e *Estimator) ceiling() float64 {
+	bps := e.rate.bps
 	if e.loss.ceiling > 0 {
-		return min(e.rate.bps, e.loss.ceiling)
+		bps = min(bps, e.loss.ceiling)
 	}
-	return e.rate.bps
+	if e.drain.ceiling > 0 {
+		bps = min(bps, e.drain.ceiling)
+	}
+	return bps
 }
 
 func (e *Estimator) clamp(bps float64) float64 { return min(max(bps, e.min), e.max) }
@@ -291,9 +300,10 @@ func (e *Estimator) Probe(now time.Time) (bytes int, ok bool) {
 		return 0, false
 	}
 	at := e.clock.at(now)
+	e.ticked(at)
 	p := &e.probe
 	if p.waiting() {
-		if _, done := p.result(at, e.rtt); done && at-p.ended > second+2*e.rtt {
+		if _, done := p.result(e.loss.fraction, e.rtt, at); done && at-p.ended > second+2*e.rtt {
 			p.close(0, at) // nothing was heard
 		}
 		return 0, false
@@ -303,7 +313,7 @@ func (e *Estimator) Probe(now time.Time) (bytes int, ok bool) {
 		if !ok || at < p.next {
 			return 0, false
 		}
-		p.start(rate, at)
+		p.start(rate, e.ceiling(), e.tick, at)
 	}
 	bytes = p.due(at)
 	if bytes > 0 {
@@ -315,15 +325,37 @@ func (e *Estimator) Probe(now time.Time) (bytes int, ok bool) {
 	return 0, false
 }
 
+// keeps tells whether the path has been seen to carry what is sent.
+func (e *Estimator) keeps() bool {
+	acked, ok := e.acked.bps(ackedLong)
+	sending, known := e.sending.bps(ackedLong)
+	return ok && known && acked > probeGood*(1-min(e.loss.inherent, probeLossy))*sending
+}
+
+// ticked learns how often Probe is called: what is due until the next call is sent
+// at once.
+func (e *Estimator) ticked(at int64) {
+	if e.tick == 0 {
+		e.tick = probeTick
+	}
+	if since := at - e.probed; since > 0 && since < 4*probeSlowest {
+		e.tick += (min(since, probeSlowest) - e.tick) / 8
+	}
+	e.probed = at
+}
+
 // wanted is the rate of the next probe; false: there is no need for one, or the
 // path is too full.
 func (e *Estimator) wanted(now time.Time) (float64, bool) {
 	target, goal := float64(e.Target(now)), min(e.wish, e.max)
-	if target >= goal || e.trend.usage == over || e.silenced != 0 {
+	if target >= goal || e.trend.usage == over || e.trend.queue.real() || e.silenced != 0 || !e.keeps() {
 		return 0, false
 	}
 	step := float64(probeStep)
-	if !e.probe.tried || goal > probeFar*target {
+	switch {
+	case e.probe.failed:
+		step = probeCareful
+	case !e.probe.tried || goal > probeFar*target:
 		step = probeFirst
 	}
 	return min(step*target, goal) * probeSlack, true

@@ -98,27 +98,28 @@ func (w *world) run(until time.Duration) {
 // Estimator allows.
 type call struct {
 	world
-	link    link
-	est     Estimator
-	pacer   Pacer
-	queue   []int // sizes that the pacer holds back
-	rec     Recorder
-	layers  []int // bps of video that can be chosen; nil: an encoder that obeys
-	wish    int   // of video
-	tick    time.Duration
-	old     bool // the peer sends no transport-wide feedback
-	nopad   bool // the server has nothing to send for probes
-	seq     uint16
-	lost    int
-	sent    int
-	trace   []int           // targets, each 20 ms
-	layer   []int           // bps of the layer, the same
-	audio   []time.Duration // arrivals
-	slowest time.Duration   // in the bottleneck
-	silent  bool            // feedback does not come back
-	cameN   int             // since the latest report of an old peer
-	high    uint16
-	highOld uint16
+	link     link
+	est      Estimator
+	pacer    Pacer
+	queue    []int // sizes that the pacer holds back
+	rec      Recorder
+	layers   []int // bps of video that can be chosen; nil: an encoder that obeys
+	wish     int   // of video
+	tick     time.Duration
+	interval time.Duration // of feedback; 0: as Recorder says
+	old      bool          // the peer sends no transport-wide feedback
+	nopad    bool          // the server has nothing to send for probes
+	seq      uint16
+	lost     int
+	sent     int
+	trace    []int           // targets, each 20 ms
+	layer    []int           // bps of the layer, the same
+	audio    []time.Duration // arrivals
+	slowest  time.Duration   // in the bottleneck
+	silent   bool            // feedback does not come back
+	cameN    int             // since the latest report of an old peer
+	high     uint16
+	highOld  uint16
 }
 
 var dawn = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -169,8 +170,12 @@ func (c *call) start(seed uint64) *call {
 		c.reports()
 		return c
 	}
-	c.each(10*time.Millisecond, func() {
-		if !c.rec.Due(c.now()) {
+	pause := c.interval
+	if pause == 0 {
+		pause = 10 * time.Millisecond
+	}
+	c.each(pause, func() {
+		if c.interval == 0 && !c.rec.Due(c.now()) {
 			return
 		}
 		for b := c.rec.Build(nil, 1, 2, c.now()); len(b) > 0; {

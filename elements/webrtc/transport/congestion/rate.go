@@ -4,6 +4,7 @@ import "math"
 
 const (
 	rateBeta    = 0.85 // of what came is kept when a queue grows
+	rateArrived = 0.9  // of what came is kept when much is lost
 	rateGrowth  = 1.08 // per second, far from the capacity
 	rateFrames  = 30   // per second, to guess the size of packets
 	ratePacket  = 1200 * 8

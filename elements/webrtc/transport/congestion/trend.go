@@ -55,6 +55,7 @@ type trend struct {
 	touched   int64 // when gamma was adapted
 	usage     usage
 	backwards int
+	queue     queue
 }
 
 // add takes a packet that came. Packets come in the order of their numbers.
@@ -63,6 +64,7 @@ func (t *trend) add(sent, came int64) {
 	if c.packets > 0 && (sent-c.sent > groupJump || abs(came-c.came) > groupJump) {
 		t.reset()
 	}
+	t.queue.add(sent, came)
 	switch {
 	case c.packets == 0:
 	case sent < c.firstSent: // reordered at our own end

@@ -137,7 +137,8 @@ func (a *attempt) offer(r record) {
 // in a buffer that it has given back to its pool.
 func (a *attempt) hold(raw []byte) {
 	if a.secret == nil {
-		if len(a.held) < maxHeld {
+		again := raw[0] == typeChange && slices.ContainsFunc(a.held, func(b []byte) bool { return b[0] == typeChange })
+		if len(a.held) < maxHeld && !again {
 			a.held = append(a.held, slices.Clone(raw))
 		}
 		return
@@ -166,13 +167,14 @@ func (a *attempt) push(b []byte) {
 }
 
 // verify is called by the library once the peer has proved to hold its key.
-func (a *attempt) verify(chain [][]byte, _ [][]*x509.Certificate) (err error) {
-	defer a.conn.caught("dtls.verify", &err)
-	if len(chain) == 0 {
-		err = errors.New("dtls: the peer has no certificate")
-	} else {
-		err = a.conn.cfg.Verify(chain[0])
-	}
+func (a *attempt) verify(chain [][]byte, _ [][]*x509.Certificate) error {
+	err := func() (err error) {
+		defer a.conn.caught("dtls.verify", &err)
+		if len(chain) == 0 {
+			return errors.New("dtls: the peer has no certificate")
+		}
+		return a.conn.cfg.Verify(chain[0])
+	}()
 	a.conn.mu.Lock()
 	defer a.conn.mu.Unlock()
 	a.verified, a.refused = err == nil, err

@@ -55,6 +55,7 @@ type Conn struct {
 	tries   int               // attempts so far
 	alerted alert.Description // the last unproved alert …
 	alert   bool              // … if there was one
+	failed  error             // why the last attempt failed
 
 	secret      *secret
 	read, write cipher.AEAD // made when needed
@@ -219,6 +220,7 @@ func (c *Conn) shakeHands(ctx context.Context) {
 		if !final && c.attempt == a {
 			// What failed may have been a stranger's; the peer's hello is yet to come.
 			c.tries++
+			c.failed = err
 			final = c.tries > maxAttempts
 			a.end()
 			c.attempt = newAttempt(c)
@@ -275,6 +277,7 @@ func (c *Conn) release() {
 		c.timer.Stop()
 	}
 	c.timer, c.cancel, c.attempt = nil, nil, nil
+	c.failed = nil
 	c.cfg.Certificate, c.cfg.Verify = tls.Certificate{}, nil
 }
 
@@ -289,6 +292,8 @@ func (c *Conn) expire() {
 	switch {
 	case c.alert:
 		err = fmt.Errorf("%w: the peer sent the alert %q", ErrTimeout, c.alerted.String())
+	case c.failed != nil:
+		err = fmt.Errorf("%w: %w", ErrTimeout, c.failed)
 	case c.attempt.screen.reason != "":
 		err = fmt.Errorf("%w: %s", ErrTimeout, c.attempt.screen.reason)
 	}

@@ -86,6 +86,15 @@ func (w *wire) deliver(b []byte) error {
 	return nil
 }
 
+// empty throws away what we have sent; false when that was nothing.
+func (w *wire) empty() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	some := len(w.in) > 0
+	w.in = nil
+	return some
+}
+
 func (w *wire) ReadFrom(b []byte) (int, net.Addr, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -206,22 +215,36 @@ func (p *party) peer(t testing.TB, client bool, options ...pion.Option) (*pion.C
 	var c *pion.Conn
 	var err error
 	if client {
-		var list []pion.ClientOption
-		for _, o := range append(defaults(), options...) {
-			list = append(list, o)
+		if c, err = p.dial(t, options...); c != nil {
+			t.Cleanup(func() { _ = c.Close() })
 		}
-		c, err = pion.ClientWithOptions(p.wire, somewhere{}, list...)
-	} else {
-		list := []pion.ServerOption{pion.WithClientAuth(pion.RequireAnyClientCert)}
-		for _, o := range append(defaults(), options...) {
-			list = append(list, o)
-		}
-		c, err = pion.ServerWithOptions(p.wire, somewhere{}, list...)
+		return c, err
 	}
+	list := []pion.ServerOption{pion.WithClientAuth(pion.RequireAnyClientCert)}
+	for _, o := range append(defaults(), options...) {
+		list = append(list, o)
+	}
+	c, err = pion.ServerWithOptions(p.wire, somewhere{}, list...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return c, c.HandshakeContext(ctx)
+}
+
+// dial runs the library as a client, which is the caller's to close.
+func (p *party) dial(t testing.TB, options ...pion.Option) (*pion.Conn, error) {
+	t.Helper()
+	var list []pion.ClientOption
+	for _, o := range append(defaults(), options...) {
+		list = append(list, o)
+	}
+	c, err := pion.ClientWithOptions(p.wire, somewhere{}, list...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	return c, c.HandshakeContext(ctx)

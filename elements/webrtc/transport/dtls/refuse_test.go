@@ -8,6 +8,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -103,13 +104,21 @@ func TestHostile(t *testing.T) {
 			p.Handle(b)
 			p.Start()
 			p.wire.toUs = func(n int, x []byte) [][]byte {
-				if name == "another hello" { // it changes nothing once the client has gone on
+				if name == "another hello" { // which changes nothing once the client has gone on
 					if n == 0 {
 						return [][]byte{b, x}
 					}
 					return [][]byte{x, b}
 				}
 				return [][]byte{b, x, b}
+			}
+			if name == "another hello" { // its answer goes to the one who asked
+				p.wire.toThem = func(n int, x []byte) [][]byte {
+					if n == 0 {
+						return nil
+					}
+					return [][]byte{x}
+				}
 			}
 			c, err := p.peer(t, true)
 			if err != nil {
@@ -205,8 +214,8 @@ func TestNoCertificate(t *testing.T) {
 	if err := c.HandshakeContext(t.Context()); err == nil {
 		t.Error("the client is content")
 	}
-	if o := p.await(t); o.err == nil {
-		t.Error("no error")
+	if o := p.await(t); !errors.Is(o.err, ErrTimeout) || !strings.Contains(o.err.Error(), "client verification") {
+		t.Errorf("error %v", o.err)
 	}
 }
 
@@ -370,6 +379,49 @@ func TestAlert(t *testing.T) {
 	}
 	send(12, byte(alert.Fatal), byte(alert.InternalError))
 	<-p.closed
+}
+
+// TestShardLock calls everything that may be called with a lock that Write and
+// the callbacks take.
+func TestShardLock(t *testing.T) {
+	var shard sync.Mutex
+	closed := make(chan struct{})
+	var p *party
+	p = newParty(t, func(c *Config) {
+		write, done := c.Write, c.Done
+		c.Write = func(b []byte) error { shard.Lock(); defer shard.Unlock(); return write(b) }
+		c.Done = func(k Keys, err error) { shard.Lock(); defer shard.Unlock(); done(k, err) }
+		c.Closed = func() { shard.Lock(); defer shard.Unlock(); close(closed) }
+	})
+	p.wire.toUs = func(_ int, b []byte) [][]byte {
+		shard.Lock()
+		defer shard.Unlock()
+		p.Handle(b)
+		return nil
+	}
+	shard.Lock()
+	p.Start()
+	shard.Unlock()
+	c, err := p.peer(t, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := p.await(t); o.err != nil {
+		t.Fatal(o.err)
+	}
+	shard.Lock()
+	if err := p.Retire(); err != nil {
+		t.Error(err)
+	}
+	_, err = p.Stream()
+	shard.Unlock()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	<-closed
 }
 
 // TestNoSRTP lets a peer in that wants data channels only.

@@ -105,22 +105,18 @@ func (s *screen) message(b []byte) []byte {
 	case at == 0 && len(body) == size:
 		return b
 	}
+	// Fragments that do not fit make room: whoever is serious sends his again.
 	p := s.partial[seq]
-	if p == nil {
-		if len(s.partial) >= maxPartial {
-			s.reason = "too many messages are in fragments"
-			return nil
-		}
+	if p == nil || p.kind != b[0] || len(p.have) != size {
 		if s.partial == nil {
 			s.partial = make(map[uint16]*partial)
+		}
+		if p == nil && len(s.partial) >= maxPartial {
+			clear(s.partial)
 		}
 		p = &partial{b[0], make([]byte, messageSize+size), make([]bool, size), size}
 		copy(p.body, b[:messageSize])
 		s.partial[seq] = p
-	}
-	if p.kind != b[0] || len(p.have) != size {
-		s.reason = "fragments do not fit each other"
-		return nil
 	}
 	copy(p.body[messageSize+at:], body)
 	for i := at; i < at+len(body); i++ {

@@ -32,8 +32,13 @@ type clock struct {
 	lastAt  time.Time
 }
 
+// ticks rounds, so that errors do not add up over many changes.
 func ticks(d time.Duration, rate uint32) int64 {
-	return int64(d/time.Microsecond) * int64(rate) / 1e6
+	if d < 0 {
+		return -ticks(-d, rate)
+	}
+	whole, rest := int64(d/time.Second), int64(d%time.Second)
+	return whole*int64(rate) + (rest*int64(rate)+int64(time.Second/2))/int64(time.Second)
 }
 
 // begin starts an unrelated source: its first timestamp follows the last one by

@@ -11,16 +11,12 @@ import (
 // what follows needs nothing that was left out.
 func (x *Selector) frame(p *pipeline.Packet, info *Info, now time.Time) bool {
 	picture := p.Header.Timestamp != x.inTS
-	if picture {
-		x.formed = -1
-	}
 	if x.capS != x.goalS || x.capT != x.goalT {
 		x.adjust(picture, info, now)
 	}
 	if info.Spatial > x.capS || info.Temporal > x.capT {
 		return false
 	}
-	x.formed = info.Spatial
 	x.pictures.note(info)
 	return true
 }
@@ -78,15 +74,11 @@ func (x *Selector) climb(s, t int8, info *Info) int8 {
 	return t
 }
 
-// widen tells the same about spatial layers.
+// widen tells the same about spatial layers. VP9 says of an upper frame only that
+// it needs no earlier picture, which is too late: the frame below has left as the
+// last of its picture. There it takes a keyframe.
 func (x *Selector) widen(s, t int8, info *Info) int8 {
-	if info.Temporal > t {
-		return s
-	}
-	if info.intra && info.Spatial == s+1 && x.formed == s {
-		return s + 1 // only the layer below is needed, and that was forwarded
-	}
-	if info.Spatial > s {
+	if info.Temporal > t || info.Spatial > s {
 		return s
 	}
 	for to := min(x.goalS, MaxSpatial-1); to > s; to-- {

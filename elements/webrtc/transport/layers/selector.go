@@ -34,13 +34,12 @@ type Selector struct {
 	ended   bool // that packet was its last
 	recap   bool // the caps changed with the latest frame
 
-	enc    int8 // what is forwarded now
-	inS    int8 // spatial layer of the latest packet
-	formed int8 // highest spatial layer forwarded of its picture, -1 for none
-	capS   int8 // what is forwarded at most
-	capT   int8
-	goalS  int8 // what shall be, of this encoding
-	goalT  int8
+	enc   int8 // what is forwarded now
+	inS   int8 // spatial layer of the latest packet
+	capS  int8 // what is forwarded at most
+	capT  int8
+	goalS int8 // what shall be, of this encoding
+	goalT int8
 
 	ssrc     uint32
 	inTS     uint32 // timestamp of the latest packet
@@ -247,7 +246,7 @@ func (x *Selector) begin(enc int, p *pipeline.Packet, info *Info) {
 	x.enc, x.ssrc = int8(enc), p.Header.SSRC
 	x.changed, x.foreign = false, false
 	x.fwd, x.ended, x.recap = true, true, false
-	x.inTS, x.formed = p.Header.Timestamp-1, -1
+	x.inTS = p.Header.Timestamp - 1
 	x.stuckAt = time.Time{}
 	x.pictures.begin(p.Format, info)
 	x.goalS, x.goalT = x.target.goals(x.enc)

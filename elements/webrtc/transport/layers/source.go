@@ -114,7 +114,7 @@ func (s *Source) roll() {
 				if measured {
 					c.roll(dt)
 				}
-				c.alive = at-c.at < c.silence()
+				c.alive = c.alive && at-c.at < c.silence()
 			}
 		}
 	}
@@ -134,12 +134,12 @@ func (c *cell) roll(dt time.Duration) {
 		share = max(share, 1/float32(c.rolls))
 	}
 	c.bps += share * (float32(c.bytes)*8/seconds - c.bps)
-	if c.frames > 0 || !c.alive {
+	if c.frames > 0 {
 		c.frameRate += share * (float32(c.frames)/seconds - c.frameRate)
 	}
 	c.bytes, c.frames = 0, 0
 	if !c.alive {
-		c.bps, c.rolls = 0, 0
+		c.bps, c.frameRate, c.rolls = 0, 0, 0
 	}
 }
 

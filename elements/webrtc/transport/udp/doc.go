@@ -9,6 +9,8 @@
 // message per datagram, then one call per datagram. Elsewhere the package works
 // the same with the calls of package net, one per datagram.
 //
+// The build tag portable takes these calls on Linux too, so that they are tested.
+//
 // The package starts no goroutines. A Socket is safe for concurrent use, with one
 // reader at a time; a Batch and a Writer belong to one goroutine, or to one lock.
 package udp

@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux || portable
 
 package udp
 
@@ -10,6 +10,10 @@ import (
 	"time"
 )
 
+// portablePatience bounds waiting for room. It is much longer than patience, because
+// package net refuses even what would go at once when the time has passed.
+const portablePatience = time.Second
+
 // sharePort: sharing a port spreads peers over sockets on Linux only.
 func sharePort(uintptr) error { return errors.ErrUnsupported }
 
@@ -18,7 +22,7 @@ func (s *Socket) probe(uintptr) {}
 // send: this platform marks no single datagram, so the last argument has no
 // effect.
 func (s *Socket) send(b []byte, to netip.AddrPort, _ uint8) error {
-	_ = s.conn.SetWriteDeadline(time.Now().Add(patience))
+	_ = s.conn.SetWriteDeadline(time.Now().Add(portablePatience))
 	_, err := s.conn.WriteToUDPAddrPort(b, to)
 	switch {
 	case errors.Is(err, net.ErrClosed):

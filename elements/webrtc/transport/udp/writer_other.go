@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux || portable
 
 package udp
 
@@ -19,7 +19,7 @@ func (w *Writer) prepare() {}
 func (w *Writer) transmit(s *Socket, run []message) {
 	if !w.waited {
 		w.waited = true
-		_ = s.conn.SetWriteDeadline(time.Now().Add(patience))
+		_ = s.conn.SetWriteDeadline(time.Now().Add(portablePatience))
 	}
 	for i := range run {
 		m := &run[i]

@@ -49,7 +49,7 @@ func TestSizes(t *testing.T) {
 			sum += len(sizes)
 			for i, n := range sizes {
 				if got := peers[i/run%2].next(t); !bytes.Equal(got, bytes.Repeat([]byte{byte(i)}, n)) {
-					t.Fatalf("%s, datagram %d of %d bytes comes as %d", name, i, n, len(got))
+					t.Fatalf("%s, datagram %d of %d bytes comes as %d: %+v", name, i, n, len(got), w.Stats())
 				}
 			}
 		}

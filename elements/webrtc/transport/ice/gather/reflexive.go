@@ -33,7 +33,7 @@ func Reflexive(ctx context.Context, c *net.UDPConn, server netip.AddrPort) (neti
 		if err := c.SetReadDeadline(time.Now().Add(wait)); err != nil {
 			return netip.AddrPort{}, fmt.Errorf("ask STUN server %s: %w", server, err)
 		}
-		for {
+		for ctx.Err() == nil { // it may be over since the deadline was set
 			n, from, err := c.ReadFromUDPAddrPort(b)
 			var timeout net.Error
 			if errors.Is(err, net.ErrClosed) || errors.As(err, &timeout) && timeout.Timeout() {

@@ -20,6 +20,8 @@ const (
 	maxAsking  = 8               // at once
 	denialTime = 5 * time.Second // before a refused address is asked for again
 	maxPacket  = 1500
+
+	maxFailures = 16 // of reading in a row
 )
 
 // Relay is an allocation on a TURN server: a relayed candidate. Its methods are
@@ -76,9 +78,17 @@ func Allocate(ctx context.Context, s Server) (*Relay, error) {
 		sock.Close()
 		r.client.Close()
 	})
-	r.conn, err = r.client.Allocate()
+	conn, err := r.client.Allocate()
 	if !stop() && err == nil {
 		err = ctx.Err()
+	}
+	if conn != nil {
+		r.mu.Lock()
+		r.conn = conn
+		if r.closed && err == nil {
+			err = net.ErrClosed
+		}
+		r.mu.Unlock()
 	}
 	if err == nil {
 		r.addr, err = addrPort(r.conn.LocalAddr())
@@ -210,16 +220,18 @@ func (r *Relay) send(d *datagram) {
 // with the socket, and ends the Relay with it.
 func (r *Relay) read() {
 	b := make([]byte, maxFrame)
-	for {
+	_, udp := r.sock.(*net.UDPConn)
+	for failures := 0; ; {
 		n, from, err := r.sock.ReadFrom(b)
 		if err != nil {
-			var short net.Error
-			if _, udp := r.sock.(*net.UDPConn); udp && errors.As(err, &short) && !errors.Is(err, net.ErrClosed) {
-				continue // an ICMP error
+			// What ICMP says of one datagram is not the end of a socket.
+			if failures++; udp && failures < maxFailures && !errors.Is(err, net.ErrClosed) {
+				continue
 			}
 			r.end()
 			return
 		}
+		failures = 0
 		if a, err := addrPort(from); err == nil && a == r.server {
 			r.handle(b[:n], from)
 		}
@@ -254,10 +266,11 @@ func (r *Relay) end() {
 	r.once.Do(func() {
 		r.mu.Lock()
 		r.closed = true
+		conn := r.conn
 		r.mu.Unlock()
 		close(r.done)
-		if r.conn != nil {
-			_ = r.conn.Close() // also tells the server
+		if conn != nil {
+			_ = conn.Close() // also tells the server
 		}
 		r.sock.Close()
 		r.client.Close()

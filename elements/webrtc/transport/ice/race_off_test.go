@@ -1,0 +1,5 @@
+//go:build !race
+
+package ice
+
+const racing = false
