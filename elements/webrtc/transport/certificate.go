@@ -17,7 +17,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
 )
 
 // CertificateType is the kind of key behind the DTLS certificate of a Peer.

@@ -44,7 +44,7 @@ type channels struct {
 	in   *DataReceiver
 	out  *DataSender
 
-	mu      sync.Mutex // leaf: what follows
+	mu      sync.Mutex     // leaf: what follows
 	list    *data.Channels // nil until negotiated
 	stopped bool
 }

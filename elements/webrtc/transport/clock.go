@@ -64,3 +64,11 @@ func (e *encoding) anchor(sr *rtcp.SenderReport, now time.Time) {
 	e.reception.Report(sr.NTPTime, now)
 	e.clock.Report(sr.RTPTime, ntpTime(sr.NTPTime), now)
 }
+
+// ticks is a duration in units of an RTP clock.
+func ticks(d time.Duration, rate uint32) uint32 {
+	if d <= 0 {
+		return 0
+	}
+	return uint32(int64(d/time.Microsecond) * int64(rate) / 1e6)
+}

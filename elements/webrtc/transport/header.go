@@ -5,18 +5,19 @@ import (
 
 	"github.com/pion/rtp"
 
+	"github.com/govidu/govidu/elements/webrtc/transport/layers"
 	"github.com/govidu/govidu/pipeline"
 )
 
 // header writes the RTP header of a packet into dst (RFC 3550 §5.1), with the
 // extensions that the peer has negotiated (RFC 8285 §4.2); it gives its length.
-func (s *Sender) header(t *turn, dst []byte, from *rtp.Header, seq uint16, ts uint32) int {
+func (s *Sender) header(t *turn, dst []byte, from *rtp.Header, out *layers.Out, seq uint16) int {
 	dst[0], dst[1] = 0x80, s.use.pt
-	if from.Marker {
+	if out.Marker {
 		dst[1] |= 0x80
 	}
 	binary.BigEndian.PutUint16(dst[2:], seq)
-	binary.BigEndian.PutUint32(dst[4:], ts)
+	binary.BigEndian.PutUint32(dst[4:], out.Timestamp)
 	binary.BigEndian.PutUint32(dst[8:], s.ssrc)
 	level := -1
 	if s.kind == pipeline.Audio && s.ext.level != 0 && from.Extension {

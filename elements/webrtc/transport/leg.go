@@ -69,7 +69,7 @@ type leg struct {
 	iceUp   bool
 	running bool // ICE and DTLS are up
 	ended   bool
-	heardAt time.Time // authenticated media came
+	heardAt time.Time   // authenticated media came
 	streams []*inStream // what the peer sends
 	recent  *inStream   // of the latest packet
 	record  *congestion.Recorder

@@ -64,8 +64,8 @@ func rank(a netip.Addr) int {
 // bound is what one attempt to bind a port gave.
 type bound struct {
 	port  int
-	plain []*net.UDPConn   // one for each address, when no shards were asked for
-	udp   [][]*udp.Socket  // for each address, one for each shard
+	plain []*net.UDPConn  // one for each address, when no shards were asked for
+	udp   [][]*udp.Socket // for each address, one for each shard
 	tcp   []net.Listener
 }
 
@@ -173,4 +173,3 @@ func (b *bound) bind(a netip.Addr, want ports) error {
 	b.udp = append(b.udp, list)
 	return nil
 }
-

@@ -6,9 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/pion/rtp"
-
-	"github.com/govidu/govidu/internal/codec"
+	"github.com/govidu/govidu/elements/webrtc/transport/layers"
 	"github.com/govidu/govidu/pipeline"
 )
 
@@ -19,6 +17,8 @@ type Receiver struct {
 	peer *Peer
 	kind pipeline.Kind
 	out  atomic.Pointer[pipeline.Output]
+
+	level atomic.Int64 // of the latest packet of sound: when, and the byte of RFC 6464
 
 	spliceMu sync.Mutex // leaf: changes of the list
 	spliced  atomic.Pointer[[]*Sender]
@@ -37,7 +37,9 @@ type Receiver struct {
 	rembBps  uint64
 	wished   int // the least that receivers can take, in bps; 0 until one told
 	wishedAt time.Time
-	batch    []*pipeline.Packet // of the turn that is being fanned out
+	source   atomic.Pointer[layers.Source] // of video; nil before negotiation
+	view     *layers.Selector              // of simulcast: what is pushed
+	batch    []item                        // of the turn that is being fanned out
 	batches  uint64
 	slab     []byte
 	packets  []pipeline.Packet
@@ -52,10 +54,15 @@ func newReceiver(p *Peer, kind pipeline.Kind) *Receiver {
 // bind takes what was negotiated. The caller holds the lock.
 func (r *Receiver) bind(_ *leg, m *media) {
 	r.bound, r.codecs, r.ext, r.declared, r.repair = m.recv, m.codecs, m.ext, m.declared, m.repair
+	if r.kind == pipeline.Video && m.recv {
+		r.source.Store(layers.NewSource(m.rids...))
+	}
 	if len(m.rids) == 0 {
 		return
 	}
 	r.encs = nil
+	r.view = layers.NewSelector(r.kind)
+	r.view.SetSource(r.source.Load())
 	for i, rid := range m.rids {
 		r.encs = append(r.encs, &encoding{of: r, index: i, rid: rid})
 	}
@@ -156,9 +163,55 @@ func (r *Receiver) take(t *turn, s *inStream, in *rtpIn, payload []byte) {
 	if level := in.extension(r.ext.level); len(level) == 1 && r.kind == pipeline.Audio {
 		r.levelOn(p, level[0], t.now)
 	}
-	p.Key = r.kind == pipeline.Audio || codec.KeyFrameRTP(f.Codec, p.Payload)
-	p.Layer.RID = e.rid
-	t.came = append(t.came, arrival{r, p})
+	a := arrival{to: r, push: p, item: item{p: p, enc: int8(e.index)}}
+	if r.kind == pipeline.Audio {
+		p.Key = true
+	} else {
+		e.parser.Read(p, in.extension(r.ext.descriptor), &a.info)
+		p.Key, p.Layer.RID, p.Layer.Temporal = a.info.Key, e.rid, a.info.Temporal
+		if source := r.source.Load(); source != nil {
+			source.Note(e.index, p, &a.info, t.now)
+		}
+		if r.view != nil {
+			a.push = r.best(t, &a.item)
+		}
+	}
+	t.came = append(t.came, a)
+}
+
+// best is the packet for those who take one stream: of the best encoding, under
+// the first one's name.
+func (r *Receiver) best(t *turn, x *item) *pipeline.Packet {
+	out, ok := r.view.Take(int(x.enc), x.p, &x.info, t.now)
+	if r.view.NeedsKey() {
+		if enc, ask := r.view.WantsKeyFrame(t.now); ask && enc < len(r.encs) {
+			r.encs[enc].wantKey = true
+			r.askKeyFrames(t)
+		}
+	}
+	if !ok {
+		return nil
+	}
+	q := *x.p
+	q.Header.SSRC, q.Header.SequenceNumber, q.Header.Timestamp, q.Header.Marker = r.name(), out.Seq, out.Timestamp, out.Marker
+	switch {
+	case out.Empty:
+		q.Payload = nil
+	case out.PatchLen != 0:
+		q.Payload = slices.Clone(q.Payload)
+		out.Apply(q.Payload)
+	}
+	return &q
+}
+
+// name is the SSRC of the first encoding that has come.
+func (r *Receiver) name() uint32 {
+	for _, e := range r.encs {
+		if e.ssrc != 0 {
+			return e.ssrc
+		}
+	}
+	return 0
 }
 
 // keep copies a payload into memory that is never used again: packets share it
@@ -176,10 +229,6 @@ func (r *Receiver) keep(payload []byte) []byte {
 // audioLevelID is the header extension id under which packets on a link carry
 // the audio level (RFC 6464); it is the only extension they keep.
 const audioLevelID = 1
-
-func (r *Receiver) levelOn(p *pipeline.Packet, level byte, _ time.Time) {
-	_ = p.Header.SetExtension(audioLevelID, []byte{level})
-}
 
 // format is the Format of a payload type, nil for one that was not negotiated.
 func (r *Receiver) format(pt uint8) *pipeline.Format {
@@ -259,5 +308,3 @@ func (e *encoding) count(seq uint16, now time.Time, repaired bool) {
 		e.of.peer.soon(next)
 	}
 }
-
-var _ = rtp.Header{}

@@ -4,15 +4,23 @@ import (
 	"encoding/binary"
 	"time"
 
+	"github.com/pion/rtp"
+
 	"github.com/govidu/govidu/elements/webrtc/transport/congestion"
+	"github.com/govidu/govidu/elements/webrtc/transport/layers"
 	"github.com/govidu/govidu/pipeline"
 )
 
 const (
-	resendSlots = 512 // packets kept, a power of two
-	resendTimes = 10  // answers per packet
+	// As many packets are kept as leave in about resendSpan, within these bounds,
+	// powers of two.
+	minResend  = 64
+	maxResend  = 1024
+	resendSpan = time.Second
+
+	resendTimes = 10 // answers per packet
 	resendPause = 15 * time.Millisecond
-	resendTick  = 4 * time.Millisecond // in which the pause is measured
+	resendTick  = 4 * time.Millisecond // in which times are kept
 )
 
 // resend keeps the latest packets of a Sender and answers NACKs (RFC 4585
@@ -23,27 +31,50 @@ type resend struct {
 	codec  *rtpCodec    // of all that is kept
 	budget congestion.Budget
 	rtxSeq uint32 // with its rollover
+	latest uint16 // sequence number
 }
 
 // resendSlot is small: there are many.
 type resendSlot struct {
 	p     *pipeline.Packet
-	ts    uint32
-	at    uint16 // of the latest answer, in resendTick
-	cycle uint8  // the upper bits of the sequence number
+	out   layers.Out
+	at    uint16 // when it left, or was last sent again, in resendTick
 	times uint8
 }
 
-func (r *resend) keep(seq uint16, ts uint32, c *rtpCodec, p *pipeline.Packet) {
+func (r *resend) keep(t *turn, c *rtpCodec, p *pipeline.Packet, out *layers.Out) {
 	if r.slots == nil {
-		r.slots = make([]resendSlot, resendSlots)
+		r.slots = make([]resendSlot, minResend)
 	}
 	if r.codec != c { // what was sent under another payload type is not sent again
 		clear(r.slots)
 		r.codec = c
 	}
-	r.slots[seq%resendSlots] = resendSlot{p: p, ts: ts, cycle: uint8(seq / resendSlots)}
+	now := t.tick()
+	slot := r.slot(out.Seq)
+	if slot.p != nil && len(r.slots) < maxResend && now-slot.at < uint16(resendSpan/resendTick) && slot.out.Seq != out.Seq {
+		r.grow()
+		slot = r.slot(out.Seq)
+	}
+	*slot = resendSlot{p: p, out: *out, at: now}
+	r.latest = out.Seq
 }
+
+func (r *resend) slot(seq uint16) *resendSlot { return &r.slots[int(seq)&(len(r.slots)-1)] }
+
+// grow makes room for twice as many.
+func (r *resend) grow() {
+	old := r.slots
+	r.slots = make([]resendSlot, 2*len(old))
+	for i := range old {
+		if old[i].p != nil {
+			*r.slot(old[i].out.Seq) = old[i]
+		}
+	}
+}
+
+// tick is the time in resendTick, which wraps.
+func (t *turn) tick() uint16 { return uint16(t.now.UnixNano() / int64(resendTick)) }
 
 func (r *resend) clear() { r.slots, r.codec = nil, nil }
 
@@ -53,15 +84,15 @@ func (s *Sender) again(t *turn, seq uint16) {
 	if r.slots == nil || !s.live || s.use == nil {
 		return
 	}
-	slot := &r.slots[seq%resendSlots]
-	now := uint16(t.now.Sub(s.peer.start) / resendTick)
-	if slot.p == nil || slot.cycle != uint8(seq/resendSlots) || slot.times >= resendTimes ||
+	slot := r.slot(seq)
+	now := t.tick()
+	if slot.p == nil || slot.out.Seq != seq || slot.times >= resendTimes ||
 		slot.times > 0 && now-slot.at < uint16(resendPause/resendTick) || !r.budget.Spend(len(slot.p.Payload)) {
 		return
 	}
 	slot.times++
 	slot.at = now
-	if n := s.repeat(t, slot, seq); n > 0 {
+	if n := s.repeat(t, slot); n > 0 {
 		s.leg.commit(t, n)
 		s.counted(t, n)
 		s.stats.resent++
@@ -70,26 +101,70 @@ func (s *Sender) again(t *turn, seq uint16) {
 
 // repeat writes the packet of a slot once more, by RTX if the peer knows that; it
 // gives its size, 0 when it does not fit.
-func (s *Sender) repeat(t *turn, slot *resendSlot, seq uint16) int {
+func (s *Sender) repeat(t *turn, slot *resendSlot) int {
 	r := &s.resend
-	b := s.leg.slot(t)
-	n := s.header(t, b, &slot.p.Header, seq, slot.ts)
-	b[1] = b[1]&0x80 | r.codec.pt
 	if r.codec.rtx == 0 {
-		return len(s.leg.sealer.Seal(b, n, slot.p.Payload, s.ssrc, seq, s.line.rollover(seq)))
+		return s.seal(t, slot.p, &slot.out, slot.out.Seq, s.rolls.of(slot.out.Seq))
 	}
-	if n+2+len(slot.p.Payload) > len(b) {
+	payload := slot.p.Payload
+	if slot.out.Empty {
+		payload = nil
+	}
+	b := s.leg.slot(t)
+	n := s.repairHeader(t, b, &slot.p.Header, &slot.out)
+	if n+2+len(payload) > len(b) {
 		return 0
 	}
-	b[1] = b[1]&0x80 | r.codec.rtx
-	own := uint16(r.rtxSeq)
-	binary.BigEndian.PutUint16(b[2:], own)
+	binary.BigEndian.PutUint16(b[n:], slot.out.Seq)
+	plain := b[n : n+2+copy(b[n+2:], payload)]
+	slot.out.Apply(plain[2:])
+	return s.sealRepair(b, n, plain)
+}
+
+// repairHeader is header for the stream of retransmissions.
+func (s *Sender) repairHeader(t *turn, b []byte, from *rtp.Header, out *layers.Out) int {
+	n := s.header(t, b, from, out, uint16(s.resend.rtxSeq))
+	b[1] = b[1]&0x80 | s.resend.codec.rtx
 	binary.BigEndian.PutUint32(b[8:], s.rtxSSRC)
-	binary.BigEndian.PutUint16(b[n:], seq)
-	plain := b[n : n+2+copy(b[n+2:], slot.p.Payload)]
-	out := s.leg.sealer.Seal(b, n, plain, s.rtxSSRC, own, r.rtxSeq>>16)
+	return n
+}
+
+func (s *Sender) sealRepair(b []byte, n int, plain []byte) int {
+	r := &s.resend
+	out := s.leg.sealer.Seal(b, n, plain, s.rtxSSRC, uint16(r.rtxSeq), r.rtxSeq>>16)
 	if out != nil {
 		r.rtxSeq++
 	}
 	return len(out)
+}
+
+// padding is what a probe packet is filled with, in bytes; the last one tells the
+// number (RFC 3550 §5.1).
+const padding = 224
+
+// probe sends about so many bytes to find out whether the way takes more: padding
+// on the stream of retransmissions, which leaves no hole in the picture's.
+func (s *Sender) probe(t *turn, bytes int) {
+	r := &s.resend
+	if !s.live || r.codec == nil || r.codec.rtx == 0 || r.slots == nil {
+		return
+	}
+	out := &r.slot(r.latest).out
+	for bytes > 0 {
+		b := s.leg.slot(t)
+		marker := *out
+		marker.Marker = false
+		n := s.repairHeader(t, b, &rtp.Header{}, &marker)
+		b[0] |= 0x20
+		plain := b[n : n+padding]
+		clear(plain)
+		plain[padding-1] = padding
+		size := s.sealRepair(b, n, plain)
+		if size == 0 {
+			return
+		}
+		s.leg.commit(t, size)
+		s.counted(t, size)
+		bytes -= size
+	}
 }

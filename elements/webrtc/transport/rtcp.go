@@ -127,10 +127,10 @@ func (s *Sender) heard(t *turn, packet rtcp.Packet) {
 	switch p := packet.(type) {
 	case *rtcp.PictureLossIndication:
 		s.stats.pli++
-		t.keys = append(t.keys, s)
+		s.lost(t)
 	case *rtcp.FullIntraRequest:
 		s.stats.fir++
-		t.keys = append(t.keys, s)
+		s.lost(t)
 	case *rtcp.TransportLayerNack:
 		s.stats.nack++
 		for i := range p.Nacks {
@@ -142,6 +142,15 @@ func (s *Sender) heard(t *turn, packet rtcp.Packet) {
 		s.stats.rembBps = uint64(min(max(p.Bitrate, 0), 1e12))
 		s.estimate.heardREMB(p.Bitrate, t.now)
 	}
+}
+
+// lost asks the source for a keyframe of what the peer is sent.
+func (s *Sender) lost(t *turn) {
+	if s.layer != nil && len(s.layer.of.encs) > 1 {
+		t.layers = append(t.layers, s.layer)
+		return
+	}
+	t.keys = append(t.keys, s)
 }
 
 // sendControl seals RTCP packets and sends them as one datagram.
@@ -174,12 +183,15 @@ func (s *Sender) senderReport(now time.Time) *rtcp.SenderReport {
 	if !s.live || s.leg == nil || s.stats.packets == 0 {
 		return nil
 	}
-	since := now.Sub(s.peer.cfg.Epoch.Add(s.line.lastPTS))
-	rtp := s.line.lastTS
+	rtp, _, pts, ok := s.selector.Last()
+	if !ok || s.use == nil {
+		return nil
+	}
+	since := now.Sub(s.peer.cfg.Epoch.Add(pts))
 	if since >= 0 {
-		rtp += ticks(since, s.line.rate)
+		rtp += ticks(since, s.use.rate)
 	} else {
-		rtp -= ticks(-since, s.line.rate)
+		rtp -= ticks(-since, s.use.rate)
 	}
 	return &rtcp.SenderReport{
 		SSRC: s.ssrc, NTPTime: toNTP(now), RTPTime: rtp,

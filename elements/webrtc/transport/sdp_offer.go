@@ -13,8 +13,8 @@ import (
 // is secured.
 type plan struct {
 	remote            *description
-	use               []int           // indexes of used sections, in order
-	media             map[int]media   // by index, of audio and video
+	use               []int         // indexes of used sections, in order
+	media             map[int]media // by index, of audio and video
 	ufrag, pwd, print string
 	lite              bool // the remote end answers checks only (RFC 8445 §2.5)
 	active            bool // the remote end insists on being the DTLS server

@@ -5,16 +5,13 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/govidu/govidu/elements/webrtc/transport/layers"
 	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/pipeline"
 )
 
-const (
-	// stragglers is how long packets of a source that was just left are ignored.
-	stragglers = 300 * time.Millisecond
-	// keyRetry is how often a Sender that waits for a keyframe asks again.
-	keyRetry = 500 * time.Millisecond
-)
+// keyRetry is how often a Sender that is fed what its peer does not take says so.
+const keyRetry = 500 * time.Millisecond
 
 // Sender sends one kind of media to a peer. It is an Input: packets come pushed,
 // or spliced from a Receiver of the same Engine. Whatever the sources do, the
@@ -35,25 +32,28 @@ type Sender struct {
 	live    bool
 	codecs  []rtpCodec
 	ext     extIDs
-	stamped bool // packets carry the time of sending
-	served  job  // the latest, less its packets
+	stamped bool      // packets carry the time of sending
+	served  job       // the latest, less its items
+	layer   *encoding // of the latest packet, nil when it was pushed
 
-	source   *pipeline.Format // of the latest packet
-	use      *rtpCodec        // for source; nil when not negotiated
-	changed  bool             // the next packet is from another source
-	from     uint32
-	left     uint32    // SSRC of the source before
-	leftAt   time.Time // when it was left
-	askedAt  time.Time
-	line     line
-	pictures pictures
-	resend   resend
-	estimate estimate
-	stats    outbound
+	source    *pipeline.Format // of the latest packet
+	use       *rtpCodec        // for source; nil when not negotiated
+	publisher *layers.Source   // of what is spliced; nil else
+	layered   bool             // it has several
+	selector  layers.Selector
+	parser    *layers.Parser // of what is pushed; nil before
+	askedAt   time.Time
+	rolls     rolls
+	resend    resend
+	wished    layerWish
+	estimate  estimate
+	stats     outbound
 }
 
 func newSender(p *Peer, kind pipeline.Kind) *Sender {
-	return &Sender{peer: p, kind: kind, changed: true, ssrc: newSSRC(), rtxSSRC: newSSRC()}
+	s := &Sender{peer: p, kind: kind, ssrc: newSSRC(), rtxSSRC: newSSRC(), wished: anyLayer}
+	s.selector.Init(kind)
+	return s
 }
 
 // newSSRC is a random name of a stream (RFC 3550 §8.1), never 0.
@@ -68,7 +68,8 @@ func (s *Sender) bind(l *leg, m *media) {
 		}
 	}
 	s.leg, s.codecs, s.ext = l, m.codecs, m.ext
-	s.source, s.use, s.changed = nil, nil, true
+	s.source, s.use = nil, nil
+	s.selector.Restart()
 	s.negotiated.Store(&accepts)
 	// The link may wait for this; locks are held here.
 	s.peer.post(func() {
@@ -105,14 +106,32 @@ func (s *Sender) Push(p *pipeline.Packet) {
 	t.on(s.peer)
 	defer turns.Put(t)
 	defer t.end()
-	s.take(t, p)
+	if s.publisher != nil {
+		s.follow(nil)
+	}
+	if s.parser == nil {
+		s.parser = &layers.Parser{}
+	}
+	s.layer = nil
+	x := item{p: p}
+	s.parser.Read(p, nil, &x.info)
+	if p.Key && s.selector.NeedsKey() {
+		x.info.Enter()
+	}
+	s.take(t, &x)
+}
+
+// follow takes note of which publisher's layers there are to choose from.
+func (s *Sender) follow(publisher *layers.Source) {
+	s.publisher = publisher
+	s.selector.SetSource(publisher)
 }
 
 // Attached implements pipeline.Attachable: the link is the way up for wishes.
 func (s *Sender) Attached(l *pipeline.Link) {
 	s.peer.under(func(*turn) {
 		if !l.Spliced() {
-			s.changed = true
+			s.selector.Restart()
 		}
 		s.estimate.toldAt = time.Time{} // another source, which knows no wish yet
 	})
@@ -134,12 +153,13 @@ func (s *Sender) RequestKeyFrame() bool {
 
 // sourceChanged makes the next packet begin a new source.
 func (s *Sender) sourceChanged() {
-	s.peer.under(func(*turn) { s.changed = true })
+	s.peer.under(func(*turn) { s.selector.Restart() })
 }
 
 // setLive opens the Sender when its connection is up.
 func (s *Sender) setLive(t *turn, up bool) {
-	s.live, s.changed = up, true
+	s.live = up
+	s.selector.Restart()
 	s.estimate = estimate{}
 	if up && s.leg != nil && s.kind == pipeline.Video {
 		t.keys = append(t.keys, s)
@@ -157,38 +177,26 @@ func (s *Sender) serve(t *turn, j *job) {
 		return // it was on the other shard
 	}
 	s.served = job{from: j.from, n: j.n}
-	size := 0
-	for _, p := range j.packets {
-		size += len(p.Payload)
-		s.take(t, p)
+	if p := j.from.source.Load(); p != s.publisher {
+		s.follow(p)
 	}
-	s.packets.Add(uint64(len(j.packets)))
+	size := 0
+	for i := range j.items {
+		x := &j.items[i]
+		s.layer = j.from.encs[x.enc]
+		size += len(x.p.Payload)
+		s.take(t, x)
+	}
+	s.packets.Add(uint64(len(j.items)))
 	s.bytes.Add(uint64(size))
 }
 
 // take sends one packet of the source, or drops it.
-func (s *Sender) take(t *turn, p *pipeline.Packet) {
-	switch s.write(t, p) {
-	case wantKey:
-		t.keys = append(t.keys, s)
-	case wrongCodec:
-		t.strays = append(t.strays, s)
-	}
-}
-
-type verdict uint8
-
-const (
-	sent verdict = iota
-	dropped
-	wantKey
-	wrongCodec
-)
-
-func (s *Sender) write(t *turn, p *pipeline.Packet) verdict {
+func (s *Sender) take(t *turn, x *item) {
+	p := x.p
 	if !s.live || s.leg == nil {
 		s.stats.dropped++
-		return dropped
+		return
 	}
 	at := p.Arrival
 	if at.IsZero() {
@@ -196,76 +204,99 @@ func (s *Sender) write(t *turn, p *pipeline.Packet) verdict {
 	}
 	if s.source != p.Format {
 		if s.source != nil && !s.source.Fits(p.Format) {
-			s.changed = true
+			s.selector.Restart()
 		}
 		s.source, s.use = p.Format, s.choose(p.Format)
 	}
 	if s.use == nil {
 		s.stats.dropped++
-		if at.Sub(s.askedAt) < keyRetry {
-			return dropped
+		if at.Sub(s.askedAt) >= keyRetry {
+			s.askedAt = at
+			t.strays = append(t.strays, s)
 		}
-		s.askedAt = at
-		return wrongCodec
+		return
 	}
-	if s.changed || p.Header.SSRC != s.from {
-		if v := s.begin(p, at); v != sent {
-			s.stats.dropped++
-			return v
-		}
+	out, ok := s.selector.Take(int(x.enc), p, &x.info, at)
+	if s.selector.NeedsKey() {
+		s.wantKey(t, at)
 	}
-	seq, ts, ok := s.line.place(p.Header.SequenceNumber, p.Header.Timestamp)
 	if !ok {
-		s.stats.dropped++
-		return dropped
-	}
-	s.send(t, p, at, seq, ts)
-	return sent
-}
-
-// begin starts a source at p, unless it must wait: video for its keyframe, and
-// what is left over of a source that was just left for ever.
-func (s *Sender) begin(p *pipeline.Packet, at time.Time) verdict {
-	if !s.changed && p.Header.SSRC == s.left && at.Sub(s.leftAt) < stragglers {
-		return dropped
-	}
-	if s.kind == pipeline.Video && !p.Key {
-		if at.Sub(s.askedAt) < keyRetry {
-			return dropped
-		}
-		s.askedAt = at
-		return wantKey
-	}
-	s.left, s.leftAt = s.from, at
-	s.from, s.changed = p.Header.SSRC, false
-	s.line.begin(p.Header.SequenceNumber, p.Header.Timestamp, at, s.use.rate)
-	s.pictures.begin(p.Format.Codec, p.Payload)
-	return sent
-}
-
-// send writes the packet in its new place and keeps it for retransmission.
-func (s *Sender) send(t *turn, p *pipeline.Packet, at time.Time, seq uint16, ts uint32) {
-	if out := s.pictures.pass(p.Payload); len(out) > 0 && &out[0] != &p.Payload[0] {
-		q := *p
-		q.Payload = out
-		p = &q
-	}
-	if s.use.nack {
-		s.resend.keep(seq, ts, s.use, p)
-	}
-	slot := s.leg.slot(t)
-	n := s.header(t, slot, &p.Header, seq, ts)
-	b := s.leg.sealer.Seal(slot, n, p.Payload, s.ssrc, seq, s.line.rollover(seq))
-	if b == nil {
 		s.stats.dropped++
 		return
 	}
-	s.leg.commit(t, len(b))
-	s.counted(t, len(b))
-	s.line.sent(ts, at, p.PTS)
+	s.send(t, p, &out)
+}
+
+// wantKey asks the source for the keyframe that the selector waits for, now and
+// again.
+func (s *Sender) wantKey(t *turn, now time.Time) {
+	enc, ok := s.selector.WantsKeyFrame(now)
+	switch {
+	case !ok:
+	case s.layer == nil || len(s.layer.of.encs) == 1:
+		t.keys = append(t.keys, s)
+	case enc < len(s.layer.of.encs):
+		t.layers = append(t.layers, s.layer.of.encs[enc])
+	}
+}
+
+// send writes the packet in its new place and keeps it for retransmission.
+func (s *Sender) send(t *turn, p *pipeline.Packet, out *layers.Out) {
+	if s.use.nack {
+		s.resend.keep(t, s.use, p, out)
+	}
+	b := s.seal(t, p, out, out.Seq, s.rolls.of(out.Seq))
+	if b == 0 {
+		s.stats.dropped++
+		return
+	}
+	s.leg.commit(t, b)
+	s.counted(t, b)
 	s.stats.packets++
 	s.stats.bytes += uint64(len(p.Payload))
 	s.resend.budget.Earn(len(p.Payload))
+}
+
+// seal writes a packet into the slot as the selector wants it; it gives its size,
+// 0 when it does not fit.
+func (s *Sender) seal(t *turn, p *pipeline.Packet, out *layers.Out, seq uint16, roc uint32) int {
+	b := s.leg.slot(t)
+	n := s.header(t, b, &p.Header, out, seq)
+	payload := p.Payload
+	switch {
+	case out.Empty:
+		payload = nil
+	case out.PatchLen != 0: // others share the original
+		if n+len(payload) > len(b) {
+			return 0
+		}
+		payload = b[n : n+copy(b[n:], payload)]
+		out.Apply(payload)
+	}
+	return len(s.leg.sealer.Seal(b, n, payload, s.ssrc, seq, roc))
+}
+
+// rolls counts how often sequence numbers have wrapped (RFC 3711 §3.3.1).
+type rolls struct {
+	begun bool
+	last  uint16 // highest so far
+	n     uint32
+}
+
+// of is the count for a number that leaves now, or has left lately.
+func (r *rolls) of(seq uint16) uint32 {
+	if !r.begun {
+		r.begun, r.last = true, seq
+	}
+	if d := int16(seq - r.last); d > 0 {
+		if seq < r.last {
+			r.n++
+		}
+		r.last = seq
+	} else if seq > r.last {
+		return r.n - 1
+	}
+	return r.n
 }
 
 // choose finds the negotiated codec for a format. H264 prefers the same profile

@@ -199,8 +199,8 @@ func (s *Sender) streamLocked() (Stream, bool) {
 		Kind: s.kind, SSRC: s.ssrc, Packets: o.packets, Bytes: o.bytes, Lost: o.lost, FractionLost: o.fraction,
 		RoundTrip: o.rtt, PLI: o.pli, FIR: o.fir, NACK: o.nack, REMBbps: o.rembBps, Resent: o.resent, Dropped: o.dropped,
 	}
-	if s.line.rate != 0 {
-		st.Jitter = time.Duration(o.jitter) * time.Second / time.Duration(s.line.rate)
+	if s.use != nil {
+		st.Jitter = time.Duration(o.jitter) * time.Second / time.Duration(s.use.rate)
 	}
 	return st, true
 }

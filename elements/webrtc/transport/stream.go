@@ -8,8 +8,8 @@ import (
 	"github.com/pion/rtp"
 
 	"github.com/govidu/govidu/elements/webrtc/transport/congestion"
+	"github.com/govidu/govidu/elements/webrtc/transport/layers"
 	"github.com/govidu/govidu/elements/webrtc/transport/srtp"
-	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/pipeline"
 )
 
@@ -33,6 +33,7 @@ type inStream struct {
 type rtpIn struct {
 	header rtp.Header // without extensions
 	ext    []byte     // the extension block, nil without
+	long   bool       // its elements have two bytes of header (RFC 8285 §4.3)
 	size   int        // of the whole header
 }
 
@@ -48,16 +49,23 @@ func readRTP(b []byte, in *rtpIn) bool {
 		SequenceNumber: binary.BigEndian.Uint16(b[2:]), Timestamp: binary.BigEndian.Uint32(b[4:]), SSRC: binary.BigEndian.Uint32(b[8:]),
 	}
 	in.ext = nil
-	if at := 12 + 4*int(b[0]&15); b[0]&0x10 != 0 && binary.BigEndian.Uint16(b[at:]) == 0xbede {
-		in.ext = b[at+4 : n]
+	if at := 12 + 4*int(b[0]&15); b[0]&0x10 != 0 {
+		profile := binary.BigEndian.Uint16(b[at:])
+		in.long = profile>>4 == 0x100
+		if in.long || profile == 0xbede {
+			in.ext = b[at+4 : n]
+		}
 	}
 	return true
 }
 
-// extension finds one header extension (RFC 8285 §4.2); nil when it is not there.
+// extension finds one header extension (RFC 8285 §4); nil when it is not there.
 func (in *rtpIn) extension(id uint8) []byte {
 	if id == 0 {
 		return nil
+	}
+	if in.long {
+		return in.longExtension(id)
 	}
 	for b := in.ext; len(b) > 0; {
 		if b[0] == 0 {
@@ -72,6 +80,24 @@ func (in *rtpIn) extension(id uint8) []byte {
 			return b[1 : 1+n]
 		}
 		b = b[1+n:]
+	}
+	return nil
+}
+
+func (in *rtpIn) longExtension(id uint8) []byte {
+	for b := in.ext; len(b) > 1; {
+		if b[0] == 0 {
+			b = b[1:]
+			continue
+		}
+		n := int(b[1])
+		if 2+n > len(b) {
+			return nil
+		}
+		if b[0] == id {
+			return b[2 : 2+n]
+		}
+		b = b[2+n:]
 	}
 	return nil
 }
@@ -232,6 +258,7 @@ type encoding struct {
 	stats     inbound
 	nack      congestion.NACKTracker
 	reception congestion.Reception
+	parser    layers.Parser
 	asked     int // for a report, since the stream began
 	askedAt   time.Time
 	wantKey   bool
@@ -280,5 +307,3 @@ func (r *Receiver) repaired(pt uint8) (uint8, bool) {
 	}
 	return c.pt, true
 }
-
-var _ = codec.VP8

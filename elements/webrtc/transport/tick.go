@@ -19,7 +19,7 @@ const (
 	// retireAfter is how long a DTLS connection without data channels is kept
 	// whole after its handshake.
 	retireAfter = 5 * time.Second
-	farOff       = time.Duration(1<<63 - 1)
+	farOff      = time.Duration(1<<63 - 1)
 )
 
 // soon makes the ticker come at an instant at the latest. The caller holds the
@@ -123,6 +123,7 @@ func (l *leg) tick(t *turn, second bool) {
 		}
 		r.askKeyFrames(t)
 	}
+	l.steer(t, second)
 	if second {
 		l.report(t)
 		l.retire(t)

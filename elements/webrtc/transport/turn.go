@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/govidu/govidu/elements/webrtc/transport/layers"
 	"github.com/govidu/govidu/pipeline"
 )
 
@@ -18,24 +19,34 @@ type turn struct {
 	came   []arrival   // in order of arrival
 	jobs   []job       // to be fanned out before the lock is let go
 	keys   []*Sender   // want a keyframe of their source
+	layers []*encoding // of which a keyframe is wanted
 	strays []*Sender   // are fed what their peer does not take
 	mail   []mail      // for other shards
 	after  []func()    // whatever else
 	who    *Peer       // is being served, to be blamed for a panic
 }
 
-// arrival is one packet for those who are not served below the packet level.
+// item is one received packet with what it says of its place among the layers.
+type item struct {
+	p    *pipeline.Packet
+	enc  int8 // which of the Receiver's encodings
+	info layers.Info
+}
+
+// arrival is one packet of a Receiver. push is what those get who are not served
+// below the packet level, nil for nothing.
 type arrival struct {
-	to *Receiver
-	p  *pipeline.Packet
+	to   *Receiver
+	push *pipeline.Packet
+	item
 }
 
 // job is a batch of one Receiver for its spliced Senders of one shard. Batches of
 // a Receiver are numbered, so that a Sender that moves meanwhile gets each once.
 type job struct {
-	from    *Receiver
-	packets []*pipeline.Packet
-	n       uint64
+	from  *Receiver
+	items []item
+	n     uint64
 }
 
 type mail struct {
@@ -100,6 +111,14 @@ func (t *turn) settle() {
 	}
 	clear(t.keys)
 	t.keys = t.keys[:0]
+	for len(t.layers) > 0 {
+		e := t.layers[len(t.layers)-1]
+		t.layers = t.layers[:len(t.layers)-1]
+		e.of.peer.under(func(t *turn) {
+			e.wantKey = true
+			e.of.askKeyFrames(t)
+		})
+	}
 	for _, x := range t.strays {
 		// Whoever plans conversions finds the way from here. Not on this
 		// goroutine: it is the source's.
@@ -128,8 +147,8 @@ func (t *turn) push(i int) (next int) {
 		}
 	}()
 	for next = i; next < len(t.came); next++ {
-		if out := t.came[next].to.out.Load(); out != nil {
-			out.Push(t.came[next].p)
+		if out := t.came[next].to.out.Load(); out != nil && t.came[next].push != nil {
+			out.Push(t.came[next].push)
 		}
 	}
 	return next
@@ -138,7 +157,8 @@ func (t *turn) push(i int) (next int) {
 // gather makes jobs of what has come, one for each Receiver.
 func (t *turn) gather() {
 	first := len(t.jobs)
-	for _, a := range t.came {
+	for i := range t.came {
+		a := &t.came[i]
 		at := slices.IndexFunc(t.jobs[first:], func(j job) bool { return j.from == a.to })
 		if at < 0 {
 			a.to.batch = a.to.batch[:0]
@@ -146,8 +166,8 @@ func (t *turn) gather() {
 			t.jobs = append(t.jobs, job{from: a.to, n: a.to.batches})
 			at = len(t.jobs) - 1 - first
 		}
-		a.to.batch = append(a.to.batch, a.p)
-		t.jobs[first+at].packets = a.to.batch
+		a.to.batch = append(a.to.batch, a.item)
+		t.jobs[first+at].items = a.to.batch
 	}
 	for i := first; i < len(t.jobs); i++ {
 		t.forward(t.jobs[i])
@@ -160,7 +180,7 @@ func (t *turn) forward(j job) {
 	if list == nil {
 		return
 	}
-	var shared []*pipeline.Packet
+	var shared []item
 	var told uint64
 	for _, x := range *list {
 		s := x.peer.shard.Load()
@@ -169,7 +189,7 @@ func (t *turn) forward(j job) {
 		}
 		told |= 1 << s.index
 		if shared == nil {
-			shared = slices.Clone(j.packets)
+			shared = slices.Clone(j.items)
 		}
 		t.mail = append(t.mail, mail{s, letter{job: job{j.from, shared, j.n}}})
 	}
