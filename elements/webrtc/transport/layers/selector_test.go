@@ -153,7 +153,7 @@ func TestSwitchesLossy(t *testing.T) {
 			}
 			var queue []waiting
 			lost, late := 0, 0
-			for n := range 6000 {
+			for n := range 3000 {
 				if n%20 == 0 {
 					w.sub.x.Want(rnd.IntN(3), rnd.IntN(3), w.now)
 				}
