@@ -22,9 +22,9 @@ type active struct {
 	// saving is the right to write the metadata file: one holder, who takes his
 	// snapshot after he got it, so that the file never goes back in time.
 	saving chan struct{}
-	// decided is closed when the start has succeeded or failed, final when the
-	// recording is ready or failed.
-	decided, final chan struct{}
+	// housed is closed when the recording has its folder, decided when the start has
+	// succeeded or failed, final when the recording is ready or failed.
+	housed, decided, final chan struct{}
 	// abort ends a start that is waiting.
 	abort context.CancelFunc
 
@@ -41,7 +41,7 @@ type active struct {
 func newActive(s *Service, m metadata, p openvidu.RecordingProperties) *active {
 	return &active{ // a composite is added by start
 		service: s, meta: m, props: p, born: time.Now(), log: s.log.With(obs.AttrRecording, m.ID, obs.AttrSession, m.SessionID),
-		saving: make(chan struct{}, 1), decided: make(chan struct{}), final: make(chan struct{}),
+		saving: make(chan struct{}, 1), housed: make(chan struct{}), decided: make(chan struct{}), final: make(chan struct{}),
 		abort: func() {}, count: map[string]int{},
 	}
 }
@@ -109,6 +109,15 @@ func (a *active) allTakes() []*take {
 func (a *active) waitFinal(ctx context.Context) {
 	select {
 	case <-a.final:
+	case <-ctx.Done():
+	}
+}
+
+// awaitHouse waits until there is a folder for files, or will be none.
+func (a *active) awaitHouse(ctx context.Context) {
+	select {
+	case <-a.housed:
+	case <-a.decided:
 	case <-ctx.Done():
 	}
 }

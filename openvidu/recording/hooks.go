@@ -19,12 +19,13 @@ func (s *Service) StreamPublished(ctx context.Context, st openvidu.StreamInfo, f
 		return
 	}
 	a.disarmAutostop()
+	ctx, cancel := context.WithTimeout(ctx, s.opts.StartTimeout)
+	defer cancel()
+	a.awaitHouse(ctx) // a stream may come in the very moment in which it is made
 	t := a.join(st)
 	if t == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, s.opts.StartTimeout)
-	defer cancel()
 	if err := t.begin(ctx); err != nil {
 		a.update(func(m *metadata) { m.Incomplete = true })
 		return

@@ -627,3 +627,33 @@ func TestPanicWhileStarting(t *testing.T) {
 		h.mustStart("room", individual())
 	})
 }
+
+// A stream that is published in the very moment in which a recording of its session
+// begins is in it: its hook waits for the folder.
+func TestPublishedWhileStarting(t *testing.T) {
+	h := newHouse(t, nil, "room")
+	a, b := stream(h.node, "room", "con_A"), stream(h.node, "room", "con_B")
+	h.publish(a)
+	hooked := make(chan struct{})
+	h.store.step = func(op string) error {
+		if op == "mkdir room" {
+			h.rooms.with("room", func(r *openvidu.RecordingTarget) { r.Streams = append(r.Streams, b) })
+			go func() {
+				defer close(hooked)
+				h.StreamPublished(t.Context(), b, false)
+			}()
+			time.Sleep(50 * time.Millisecond) // long enough for a hook that does not wait
+		}
+		return nil
+	}
+	h.mustStart("room", individual())
+	<-hooked
+	r := h.mustStop("room")
+	if r.Status != Ready {
+		t.Fatalf("recording is %+v", r)
+	}
+	m, err := h.store.readMeta("room")
+	if err != nil || m.Incomplete || len(m.Files) != 2 {
+		t.Errorf("recorded are %+v, incomplete %v, %v", m.Files, m.Incomplete, err)
+	}
+}

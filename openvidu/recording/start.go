@@ -74,6 +74,7 @@ func (s *Service) start(ctx context.Context, a *active, sessionID string) error 
 		a.markFinal()
 		return &StartError{"the recording's folder could not be made"}
 	}
+	close(a.housed)
 	if err := s.store.reserve(m.ID); err != nil {
 		a.log.Warn("no space is kept for the end of a recording", obs.AttrErr, err)
 	}

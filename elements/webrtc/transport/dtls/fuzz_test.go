@@ -6,8 +6,7 @@ import (
 	"time"
 )
 
-// datagrams cuts fuzzed bytes into datagrams of at most 255 bytes, by a length
-// before each.
+// datagrams cuts fuzzed bytes into datagrams, by a length before each.
 func datagrams(b []byte) (list [][]byte) {
 	for len(b) > 2 && len(list) < 64 {
 		n := min(int(binary.BigEndian.Uint16(b)), len(b)-2)
@@ -91,7 +90,7 @@ func FuzzScreen(f *testing.F) {
 	f.Add(joined(inRecord(1, fragment(1, 0, 4, 2, []byte{1, 2}), fragment(1, 0, 4, 0, []byte{1, 2}))))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, client := range []bool{false, true} {
-			s := screen{client: client}
+			s := screen{client: client, answered: true}
 			for _, d := range datagrams(b) {
 				for r, rest, ok := nextRecord(d); ok; r, rest, ok = nextRecord(rest) {
 					v := s.plain(r)

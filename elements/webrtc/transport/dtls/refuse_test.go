@@ -88,6 +88,9 @@ func hostile() map[string][]byte {
 		"epoch":              {22, 0xfe, 0xfd, 0, 7, 0, 0, 0, 0, 0, 0, 0, 1, 0},
 		"a half hello":       inRecord(5, fragment(1, 0, 3000, 0, make([]byte, 1000))),
 		"another hello":      clientHello(9, good, gcm),
+		"key exchange":       inRecord(5, fragment(16, 2, 3, 0, []byte{2, 1, 1})),
+		"signature":          inRecord(5, fragment(15, 1, 6, 0, []byte{4, 3, 0, 2, 1, 1})),
+		"second hello":       inRecord(5, fragment(1, 1, len(clientHello(9, good, gcm))-25, 0, clientHello(9, good, gcm)[25:])),
 		"garbage":            slices.Repeat([]byte{22}, 1000),
 		"nothing":            {},
 		"long":               make([]byte, 1<<16),
@@ -101,6 +104,14 @@ func TestHostile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			p := newParty(t, nil)
+			if name == "another hello" { // its answer goes to the one who asked
+				p.wire.toThem = func(n int, x []byte) [][]byte {
+					if n == 0 {
+						return nil
+					}
+					return [][]byte{x}
+				}
+			}
 			p.Handle(b)
 			p.Start()
 			p.wire.toUs = func(n int, x []byte) [][]byte {
@@ -110,15 +121,15 @@ func TestHostile(t *testing.T) {
 					}
 					return [][]byte{x, b}
 				}
-				return [][]byte{b, x, b}
-			}
-			if name == "another hello" { // its answer goes to the one who asked
-				p.wire.toThem = func(n int, x []byte) [][]byte {
-					if n == 0 {
-						return nil
+				// Once the server has answered, the client's messages are believed:
+				// only signatures tell whose they are.
+				if name == "key exchange" || name == "signature" {
+					if n > 0 {
+						return [][]byte{x}
 					}
-					return [][]byte{x}
+					return [][]byte{b, x}
 				}
+				return [][]byte{b, x, b}
 			}
 			c, err := p.peer(t, true)
 			if err != nil {
@@ -386,8 +397,7 @@ func TestAlert(t *testing.T) {
 func TestShardLock(t *testing.T) {
 	var shard sync.Mutex
 	closed := make(chan struct{})
-	var p *party
-	p = newParty(t, func(c *Config) {
+	p := newParty(t, func(c *Config) {
 		write, done := c.Write, c.Done
 		c.Write = func(b []byte) error { shard.Lock(); defer shard.Unlock(); return write(b) }
 		c.Done = func(k Keys, err error) { shard.Lock(); defer shard.Unlock(); done(k, err) }

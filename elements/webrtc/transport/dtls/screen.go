@@ -24,10 +24,11 @@ const (
 // library would keep megabytes and can be made to look at a fragment that is
 // not there.
 type screen struct {
-	client  bool // we are
-	rsa     bool // our key is
-	partial map[uint16]*partial
-	reason  string // why the last message was refused
+	client   bool // we are
+	rsa      bool // our key is
+	answered bool // as the server, with a ServerHello
+	partial  map[uint16]*partial
+	reason   string // why the last message was refused
 }
 
 // partial is a message of which fragments have come.
@@ -53,16 +54,20 @@ type serverHi struct {
 	suite  uint16
 }
 
-// accepts tells the messages of the peer in the clear (RFC 6347 §4.2.4).
-func (s *screen) accepts(t handshake.Type) bool {
+// accepts tells the messages of the peer in the clear (RFC 6347 §4.2.4). A
+// client goes on only when it has our answer: the library would keep what comes
+// earlier in the place of what is meant.
+func (s *screen) accepts(t handshake.Type, seq uint16) bool {
 	switch t {
-	case handshake.TypeClientHello, handshake.TypeClientKeyExchange, handshake.TypeCertificateVerify:
-		return !s.client
+	case handshake.TypeClientHello:
+		return !s.client && seq == 0
+	case handshake.TypeClientKeyExchange, handshake.TypeCertificateVerify:
+		return !s.client && s.answered && seq > 0
 	case handshake.TypeServerHello, handshake.TypeHelloVerifyRequest, handshake.TypeServerKeyExchange,
 		handshake.TypeCertificateRequest, handshake.TypeServerHelloDone:
 		return s.client
 	case handshake.TypeCertificate:
-		return true
+		return (s.client || s.answered) && seq > 0
 	}
 	return false
 }
@@ -93,8 +98,8 @@ func (s *screen) message(b []byte) []byte {
 	kind, size, at := handshake.Type(b[0]), uint24(b[1:]), uint24(b[6:])
 	seq, body := binary.BigEndian.Uint16(b[4:]), b[messageSize:]
 	switch {
-	case !s.accepts(kind):
-		s.reason = fmt.Sprintf("a message of type %d came unasked", kind)
+	case !s.accepts(kind, seq):
+		s.reason = fmt.Sprintf("message %d of type %d came unasked", seq, kind)
 		return nil
 	case size > maxMessage || seq > maxSequence:
 		s.reason = fmt.Sprintf("message %d announces %d bytes", seq, size)
@@ -156,7 +161,7 @@ func (s *screen) take(v *seen, r record, b []byte) {
 			return
 		}
 		v.server = &serverHi{m.Random.MarshalFixed(), *m.CipherSuiteID}
-	case *handshake.MessageCertificate, *handshake.MessageClientKeyExchange:
+	case *handshake.MessageCertificate, *handshake.MessageClientKeyExchange, *handshake.MessageCertificateVerify:
 		v.later = true
 	}
 	if v.out == nil {

@@ -37,7 +37,7 @@ func TestRebinding(t *testing.T) {
 			t.Fatalf("%v: does not follow: %s", role, a.history())
 		}
 		w.run(20*time.Second, nil)
-		if a.State() != StateConnected || b.State() != StateConnected {
+		if a.State() != StateConnected || b.State() != StateConnected || len(a.states) != 2 {
 			t.Errorf("%v: %s; %s", role, a.history(), b.history())
 		}
 	}

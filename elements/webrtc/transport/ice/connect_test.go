@@ -91,6 +91,24 @@ func TestStays(t *testing.T) {
 	}
 }
 
+// TestLongWay: a round trip much longer than the time between two checks.
+func TestLongWay(t *testing.T) {
+	w := newWorld(t)
+	w.delay = 850 * time.Millisecond
+	a, b := w.end(Controlling, "192.0.2.1:1000"), w.end(Controlled, "192.0.2.2:2000")
+	w.meet(a, b)
+	if !w.run(10*time.Second, connected(a, b)) {
+		t.Fatalf("%s; %s", a.history(), b.history())
+	}
+	w.run(2*time.Minute, nil)
+	if !connected(a, b)() || len(a.states) != 2 {
+		t.Errorf("%s; %s", a.history(), b.history())
+	}
+	if s := a.Stats(); s.ResponsesReceived < 24 {
+		t.Errorf("%d answers in two minutes", s.ResponsesReceived)
+	}
+}
+
 func TestConsentEnds(t *testing.T) {
 	w := newWorld(t)
 	a, b := w.end(Controlling, "192.0.2.1:1000"), w.end(Controlled, "192.0.2.2:2000")
@@ -180,6 +198,12 @@ func TestLite(t *testing.T) {
 	w.run(time.Minute, nil)
 	if len(a.states) != 2 {
 		t.Error(a.history())
+	}
+	var m message
+	n := len(a.sent)
+	a.Handle(request(a.local, lite.local, 1, Controlling, false), 0, addr("192.0.2.2:2000"), w.now)
+	if len(a.sent) == n || !m.parse(a.sent[n].data) || m.code != 0 || a.Role() != Controlling {
+		t.Error("we argue about roles with a lite peer")
 	}
 	if len(lite.early) != 1 || !lite.early[0].use {
 		t.Error("the lite peer was not told which pair is used")

@@ -226,3 +226,20 @@ func TestBounds(t *testing.T) {
 		t.Errorf("%s, %d pairs", a.history(), len(a.Agent.pairs))
 	}
 }
+
+// TestManyAddresses: a peer that changes its address with each check gets room for
+// some, and what works keeps its place.
+func TestManyAddresses(t *testing.T) {
+	p := newPuppet(t, Controlled, "192.0.2.1:1000")
+	p.check(high, 9, true)
+	for i := range 200 {
+		p.w.now = p.w.now.Add(20 * time.Millisecond)
+		p.a.Handle(request(p.a.local, p.me, 2000, Controlling, false), 0, netip.AddrPortFrom(netip.MustParseAddr("203.0.113.2"), uint16(i+1)), p.w.now)
+	}
+	if n := len(p.a.Agent.pairs); n != maxReflexive {
+		t.Errorf("%d pairs", n)
+	}
+	if p.selected() != high || p.a.find(0, addr(high)) == nil {
+		t.Error("the pair in use is gone:", p.a.history())
+	}
+}

@@ -125,12 +125,12 @@ func (a *Agent) checked(e early, t int64) {
 	}
 	p.asked, p.triggered = t, true
 	if e.use && a.role == Controlled && (e.value == 0 || e.value >= a.value) {
-		p.nominated, p.value = t, e.value
+		p.nominated, p.value, p.wish = t, e.value, true
 		a.value = max(a.value, e.value)
 	}
 	switch {
 	case p == a.sel && a.old == nil:
-		a.deferred = nil
+		p.wish = false
 	case p.state != succeeded:
 		a.trigger(p, t)
 	default:
@@ -226,5 +226,6 @@ func (a *Agent) refusal(m *message, p *pair, t int64) {
 		if p == a.nominee {
 			a.nominee = nil
 		}
+		a.run(t)
 	}
 }

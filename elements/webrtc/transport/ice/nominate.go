@@ -19,7 +19,7 @@ func (a *Agent) works(p *pair, t int64) {
 	switch {
 	case a.role == Controlling:
 		a.nominate(t)
-	case p.nominated != 0:
+	case p.wish:
 		a.follow(p, t)
 	default:
 		a.moved(p, t)
@@ -72,6 +72,7 @@ func (a *Agent) nominate(t int64) {
 // at once. Only a peer that seems to nominate everything is not followed downwards
 // while it also nominates the better pair.
 func (a *Agent) follow(p *pair, t int64) {
+	p.wish = false
 	s := a.sel
 	if a.old != nil {
 		s = nil
@@ -79,7 +80,7 @@ func (a *Agent) follow(p *pair, t int64) {
 	switch {
 	case s == nil, a.state == StateDisconnected, p.priority > s.priority, p.value != 0 && p.value >= a.value:
 		a.choose(p, t)
-	case p.nominated <= s.nominated:
+	case p.nominated < s.nominated:
 	case t-a.fresh >= aggression, t-s.nominated >= int64(settling):
 		a.choose(p, t)
 	default:
@@ -120,7 +121,7 @@ func (a *Agent) choose(p *pair, t int64) {
 	if a.nominee == p {
 		a.nominee = nil
 	}
-	p.state, p.due, p.tries = succeeded, 0, 0
+	p.state, p.due, p.tries, p.wish = succeeded, 0, 0, false
 	p.id, p.before = transactionID{}, transactionID{}
 	a.heard, a.consented, a.fresh = max(a.heard, t), t, t
 	a.consent = consentLater(t)

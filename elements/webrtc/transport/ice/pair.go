@@ -49,6 +49,7 @@ type pair struct {
 	state          pairState
 	tcp, relayed   bool // relayed: our side is
 	triggered      bool // the peer checks it
+	wish           bool // nominated by the peer, and nothing done about it yet
 	use            bool // the check in flight carries USE-CANDIDATE
 	role           Role // … and was sent in this role
 	tries          uint8

@@ -21,7 +21,7 @@ func (r *Parser) readAV1(p []byte, fresh, described bool, info *Info) {
 	if p[0]&0x80 == 0 {
 		r.walkAV1(p, info)
 	}
-	info.Temporal = r.temporal
+	info.Temporal = r.frame.temporal
 }
 
 // walkAV1 looks at the OBU elements until one tells its layer.
@@ -49,7 +49,7 @@ func (r *Parser) walkAV1(p []byte, info *Info) {
 			}
 		case kind == obuSequence || kind == obuDelimiter:
 		case u[0]&0x04 != 0 && len(u) > 1:
-			r.temporal = int8(u[1] >> 5)
+			r.frame.temporal = int8(u[1] >> 5)
 			return
 		default:
 			return

@@ -31,6 +31,7 @@ type template struct {
 
 // structure is the template dependency structure of a coded video sequence.
 type structure struct {
+	number    uint16 // of the frame that brought it
 	offset    uint8
 	targets   int
 	chains    int
@@ -112,8 +113,13 @@ func (r *Parser) readDescriptor(b []byte) descriptorFacts {
 		return descriptorFacts{}
 	}
 	d.attached = attached
+	if attached && r.structure != nil && int16(d.number-r.structure.number) < 0 && r.structure.number-d.number < dropout {
+		return d // late: there is a newer one
+	}
 	s.active = active
-	r.structure = s
+	if attached {
+		s.number, r.structure = d.number, s
+	}
 	return d
 }
 

@@ -31,11 +31,11 @@ func (r *Parser) readH264(p []byte, fresh bool, info *Info) {
 			sps = u
 		case nalPrefix:
 			if len(u) > 3 && u[1]&0x80 != 0 {
-				r.temporal = int8(u[3] >> 5)
+				r.frame.temporal = int8(u[3] >> 5)
 			}
 		case nalSlice, nalIDR:
 			slice = true
-			r.spare = u[0]&0x60 == 0
+			r.frame.spare = u[0]&0x60 == 0
 		}
 	}
 	switch p[0] & 0x1f {
@@ -51,17 +51,17 @@ func (r *Parser) readH264(p []byte, fresh bool, info *Info) {
 	case nalFUA:
 		if len(p) > 1 && (p[1]&0x1f == nalSlice || p[1]&0x1f == nalIDR) {
 			slice = true
-			r.spare = p[0]&0x60 == 0
+			r.frame.spare = p[0]&0x60 == 0
 		}
 	default:
 		nal(p)
 	}
-	if slice && r.spare && r.temporal == 0 {
-		r.temporal = 1
+	if slice && r.frame.spare && r.frame.temporal == 0 {
+		r.frame.temporal = 1
 	}
-	info.Temporal = r.temporal
-	info.Discardable = r.spare
-	info.sync = r.spare
+	info.Temporal = r.frame.temporal
+	info.Discardable = r.frame.spare
+	info.sync = r.frame.spare
 	if sps != nil {
 		r.sps = true
 		unit := slices.Concat([]byte{0, 0, 0, 1}, sps)

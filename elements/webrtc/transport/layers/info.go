@@ -30,7 +30,7 @@ type Info struct {
 	// Width and Height are in pixels, on keyframes that tell them; else 0.
 	Width, Height uint16
 
-	entry  bool  // the first packet of a keyframe with all that it needs
+	entry  bool  // the first packet of a keyframe with all that it needs, in time
 	sync   bool  // needs lower temporal layers only: who follows those may go up to this one
 	intra  bool  // of VP9: no earlier picture is needed
 	upward bool  // pictures of higher temporal layers that follow need nothing of those layers before
@@ -57,14 +57,20 @@ type Parser struct {
 	format *pipeline.Format
 	name   codec.Name
 	begun  bool
-	ts     uint32 // newest timestamp
+	ts     uint32 // of the newest packet
+	high   uint16 // its sequence number
+	frame  frame  // its frame
 
 	structure *structure // of the dependency descriptor; nil before a keyframe
 	sizes     [MaxSpatial]size
 	top       int8 // highest spatial layer by VP9's scalability structure
-	temporal  int8 // of H264's and AV1's current frame
-	spare     bool // H264: the current frame is not referred to
 	sps       bool // H264: parameter sets travel in the stream
+}
+
+// frame is what only some packets of a frame tell, of H264 and AV1.
+type frame struct {
+	temporal int8
+	spare    bool // H264: it is not referred to
 }
 
 type size struct{ width, height uint16 }
@@ -85,16 +91,31 @@ func (r *Parser) Read(p *pipeline.Packet, descriptor []byte, info *Info) {
 		info.Begin, info.End, info.Key, info.entry = true, true, true, true
 		return
 	}
-	fresh := !r.begun || int32(p.Header.Timestamp-r.ts) > 0
-	if fresh {
-		r.begun, r.ts = true, p.Header.Timestamp
-		r.temporal, r.spare = 0, false
-	}
 	info.End = p.Header.Marker
 	if len(p.Payload) == 0 {
 		info.End = false
 		return // padding
 	}
+	behind := r.high - p.Header.SequenceNumber
+	ahead := !r.begun || behind >= 1<<15 || behind > dropout
+	before, another := r.frame, !r.begun || p.Header.Timestamp != r.ts
+	if another {
+		r.frame = frame{}
+	}
+	if ahead {
+		r.begun, r.high, r.ts = true, p.Header.SequenceNumber, p.Header.Timestamp
+	}
+	r.readPayload(p.Payload, descriptor, another && ahead, info)
+	if !ahead {
+		// Nobody begins with a packet that came late: what follows it has passed.
+		info.entry = false
+		r.frame = before
+	}
+}
+
+// readPayload reads what a packet carries; fresh tells that it is the first that
+// came of a new timestamp.
+func (r *Parser) readPayload(p, descriptor []byte, fresh bool, info *Info) {
 	var d descriptorFacts
 	if len(descriptor) > 0 {
 		d = r.readDescriptor(descriptor)
@@ -102,16 +123,16 @@ func (r *Parser) Read(p *pipeline.Packet, descriptor []byte, info *Info) {
 	}
 	switch r.name {
 	case codec.VP8:
-		readVP8(p.Payload, info)
+		readVP8(p, info)
 	case codec.VP9:
-		r.readVP9(p.Payload, info)
+		r.readVP9(p, info)
 	case codec.H264:
-		r.readH264(p.Payload, fresh, info)
+		r.readH264(p, fresh, info)
 	case codec.AV1:
-		r.readAV1(p.Payload, fresh, d.ok, info)
+		r.readAV1(p, fresh, d.ok, info)
 	default:
 		info.Begin = fresh
-		info.Key = codec.KeyFrameRTP(r.name, p.Payload)
+		info.Key = codec.KeyFrameRTP(r.name, p)
 		info.entry = info.Key
 	}
 	if d.ok && r.name != codec.VP8 && r.name != codec.VP9 {

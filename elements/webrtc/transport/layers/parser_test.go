@@ -12,7 +12,7 @@ import (
 func packetOf(name codec.Name, ts uint32, marker bool, payload ...byte) *pipeline.Packet {
 	return &pipeline.Packet{
 		Format: &pipeline.Format{Kind: pipeline.Video, Codec: name, Framing: pipeline.RTP, ClockRate: 90000},
-		Header: rtp.Header{Timestamp: ts, Marker: marker}, Payload: payload,
+		Header: rtp.Header{SequenceNumber: uint16(ts), Timestamp: ts, Marker: marker}, Payload: payload,
 	}
 }
 
@@ -171,6 +171,12 @@ func TestReadDescriptor(t *testing.T) {
 	r.Read(packetOf(codec.AV1, 5, true, 0x10, 0x30), []byte{0xc6, 0x12, 0x37, 0b01000_01_0}, &i)
 	if r.structure.active != 1 {
 		t.Errorf("active %b", r.structure.active)
+	}
+	// An older keyframe comes late: its structure counts no more.
+	old := append([]byte{}, handmade...)
+	old[1], old[2] = 0x12, 0x30
+	if r.Read(packetOf(codec.AV1, 0, true, 0x10, 0x30), old, &i); !i.Key || i.entry || r.structure != s {
+		t.Errorf("late keyframe: %+v", i)
 	}
 	// A template that does not exist, and what is cut off, change nothing.
 	for _, d := range [][]byte{{0xc0, 0, 1}, {0xc0, 0, 1, 0}, handmade[:8], handmade[:len(handmade)-1], {0xc6}, {0xc6, 0, 1, 0b00010_100}} {

@@ -286,3 +286,19 @@ func TestClock(t *testing.T) {
 		t.Errorf("%d ticks on, want a second", d)
 	}
 }
+
+// TestLateKey does not begin with a keyframe whose first packet came late: the
+// packets after it are gone.
+func TestLateKey(t *testing.T) {
+	x := NewSelector(pipeline.Video)
+	f := newFeed(x)
+	f.take(f.make(false))
+	key := f.make(true)
+	if _, ok := f.take(f.make(false)); ok {
+		t.Fatal("began without a keyframe")
+	}
+	if _, ok := f.take(key); ok || !x.NeedsKey() {
+		t.Error("began with a late keyframe")
+	}
+	f.must(t, f.make(true))
+}

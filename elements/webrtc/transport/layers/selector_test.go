@@ -88,6 +88,18 @@ func (w *world) deliver(v sent) bool {
 	return ok
 }
 
+// random changes what the subscriber wants, or what it can have.
+func (w *world) random(rnd *rand.Rand) {
+	switch rnd.IntN(4) {
+	case 0:
+		w.sub.x.Allow(rnd.IntN(400_000), w.now)
+	case 1:
+		w.sub.x.Want(Best, Best, w.now)
+	default:
+		w.sub.x.Want(rnd.IntN(3), rnd.IntN(3), w.now)
+	}
+}
+
 func (w *world) tick() { w.now = w.now.Add(time.Second / 30) }
 
 // TestSwitches makes 1,000 random wishes and bandwidths of each kind of publisher:
@@ -98,16 +110,14 @@ func TestSwitches(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(1, uint64(len(s.String()))))
 			w := newWorld(s, rnd)
 			for range 1000 {
-				switch rnd.IntN(4) {
-				case 0:
-					w.sub.x.Allow(rnd.IntN(400_000), w.now)
-				case 1:
-					w.sub.x.Want(Best, Best, w.now)
-				default:
-					w.sub.x.Want(rnd.IntN(3), rnd.IntN(3), w.now)
-				}
-				for range 1 + rnd.IntN(12) {
-					for _, v := range w.pub.picture() {
+				pictures := 1 + rnd.IntN(8)
+				for n := range pictures {
+					all := w.pub.picture()
+					at := rnd.IntN(len(all)) // also in the middle of a picture
+					for i, v := range all {
+						if n == 0 && i == at {
+							w.random(rnd)
+						}
 						w.deliver(v)
 					}
 					w.tick()
@@ -143,7 +153,7 @@ func TestSwitchesLossy(t *testing.T) {
 			}
 			var queue []waiting
 			lost, late := 0, 0
-			for n := range 6000 {
+			for n := range 3000 {
 				if n%20 == 0 {
 					w.sub.x.Want(rnd.IntN(3), rnd.IntN(3), w.now)
 				}
