@@ -42,6 +42,7 @@ type Sender struct {
 	layered   bool             // it has several
 	selector  layers.Selector
 	parser    *layers.Parser // of what is pushed; nil before
+	from      uint32         // SSRC of the latest that was
 	askedAt   time.Time
 	rolls     rolls
 	resend    resend
@@ -115,9 +116,10 @@ func (s *Sender) Push(p *pipeline.Packet) {
 	s.layer = nil
 	x := item{p: p}
 	s.parser.Read(p, nil, &x.info)
-	if p.Key && s.selector.NeedsKey() {
+	if p.Key && (s.selector.NeedsKey() || p.Header.SSRC != s.from) {
 		x.info.Enter()
 	}
+	s.from = p.Header.SSRC
 	s.take(t, &x)
 }
 
