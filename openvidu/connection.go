@@ -33,6 +33,8 @@ type Connection struct {
 	hidden    bool // recorder or speech-to-text
 	joinedAt  time.Time
 	request   JoinRequest
+	// serverOffers says that this client was told mediasoup: it waits for our offers.
+	serverOffers bool
 	// work runs this connection's media calls, one after another.
 	work *loop.Loop
 

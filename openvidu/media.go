@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -129,7 +130,9 @@ type endpoint struct {
 
 	// The session's goroutine owns the rest.
 	dropped bool
-	got     int // candidates taken
+	offered bool // by us, and not answered yet
+	forced  bool // the offer was not asked for
+	got     int  // candidates taken
 	stats   WebRTCStats
 }
 
@@ -184,30 +187,10 @@ func (ep *endpoint) negotiate(ctx context.Context, offer string, source client.I
 			ep.release()
 		}
 	}()
-	if ep.media, err = ep.c.s.pipeline(ctx); err != nil {
+	if err := ep.create(ctx, nil, limits.properties(publishes, loopback)); err != nil {
 		return "", err
 	}
 	cl := ep.media.client
-	if ep.id, err = cl.Create(ctx, "WebRtcEndpoint", map[string]any{
-		"mediaPipeline": ep.media.pipeline, "certificateKeyType": "ECDSA", // handshakes cost a tenth of those with RSA
-	}); err != nil {
-		return "", fmt.Errorf("create endpoint %s: %w", ep.name, err)
-	}
-	for i, name := range endpointEvents {
-		cancel, err := cl.Subscribe(ctx, ep.id, name, ep.listen(name))
-		if err == nil {
-			ep.cancels = append(ep.cancels, cancel)
-			continue
-		}
-		if i == 0 || !errors.Is(err, kerr.MediaObjectEventNotSupported) {
-			return "", fmt.Errorf("subscribe to %s of endpoint %s: %w", name, ep.name, err)
-		}
-	}
-	for _, p := range limits.properties(publishes, loopback) {
-		if err := cl.Invoke(ctx, ep.id, p.setter, map[string]any{p.property: p.kbps}, nil); err != nil {
-			return "", fmt.Errorf("set %s of endpoint %s: %w", p.property, ep.name, err)
-		}
-	}
 	if err := cl.Invoke(ctx, ep.id, "processOffer", map[string]any{"offer": offer}, &answer); err != nil {
 		return "", fmt.Errorf("process offer of endpoint %s: %w", ep.name, err)
 	}
@@ -220,6 +203,38 @@ func (ep *endpoint) negotiate(ctx context.Context, offer string, source client.I
 		}
 	}
 	return answer, nil
+}
+
+// create makes the WebRtcEndpoint, listens to it and sets its limits. more are
+// parameters of its constructor. The caller releases what an error leaves.
+func (ep *endpoint) create(ctx context.Context, more map[string]any, limits []limit) (err error) {
+	if ep.media, err = ep.c.s.pipeline(ctx); err != nil {
+		return err
+	}
+	cl := ep.media.client
+	params := map[string]any{
+		"mediaPipeline": ep.media.pipeline, "certificateKeyType": "ECDSA", // handshakes cost a tenth of those with RSA
+	}
+	maps.Copy(params, more)
+	if ep.id, err = cl.Create(ctx, "WebRtcEndpoint", params); err != nil {
+		return fmt.Errorf("create endpoint %s: %w", ep.name, err)
+	}
+	for i, name := range endpointEvents {
+		cancel, err := cl.Subscribe(ctx, ep.id, name, ep.listen(name))
+		if err == nil {
+			ep.cancels = append(ep.cancels, cancel)
+			continue
+		}
+		if i == 0 || !errors.Is(err, kerr.MediaObjectEventNotSupported) {
+			return fmt.Errorf("subscribe to %s of endpoint %s: %w", name, ep.name, err)
+		}
+	}
+	for _, p := range limits {
+		if err := cl.Invoke(ctx, ep.id, p.setter, map[string]any{p.property: p.kbps}, nil); err != nil {
+			return fmt.Errorf("set %s of endpoint %s: %w", p.property, ep.name, err)
+		}
+	}
+	return nil
 }
 
 func connect(ctx context.Context, cl client.Client, source, sink client.ID) error {
@@ -320,7 +335,7 @@ func mediaError(err error) error {
 	if errors.As(err, &code) {
 		switch {
 		case code >= kerr.SDPCreateError && code < kerr.HTTPRegistrationError:
-			return errf(CodeMediaSDP, ErrMedia, "media node refused the SDP offer (%d)", int(code))
+			return errf(CodeMediaSDP, ErrMedia, "media node refused the SDP (%d)", int(code))
 		case code == kerr.MediaObjectNotFound:
 			return errf(CodeMediaEndpoint, ErrMedia, "endpoint is gone (%d)", int(code))
 		}

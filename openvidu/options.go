@@ -57,6 +57,12 @@ type Options struct {
 	Bandwidth        Bandwidth
 	ForcedVideoCodec string // default MEDIA_SERVER_PREFERRED
 	AllowTranscoding bool
+	// ServerOffers tells clients of 2.18 and later that the media server is
+	// mediasoup, whose subscribers are offered to; others are told kurento (§7.2).
+	// MEDIA_SERVER_PREFERRED is then NONE.
+	ServerOffers bool
+	// Simulcast asks the clients that ServerOffers concerns to publish in layers.
+	Simulcast bool
 
 	RecordingNotification string // none, moderator, publisher_moderator (default), all
 

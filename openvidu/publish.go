@@ -155,12 +155,14 @@ func (c *Connection) commit(f func() error) error {
 }
 
 // ReconnectRequest is reconnectStream (§5.7). SDPOffer and SDPString are both an
-// offer for the own publication; for a subscription SDPString alone would be the
-// answer to an offer of ours, which this server never makes.
+// offer for the own publication; for a subscription SDPString alone is the answer
+// to an offer of ours: that of prepareReceiveVideoFrom, or, with Forcibly, that of
+// forciblyReconnectSubscriber.
 type ReconnectRequest struct {
 	StreamID  string
 	SDPOffer  string
 	SDPString string
+	Forcibly  bool
 }
 
 // ReconnectStream replaces the endpoint of a publication or subscription by one
@@ -191,7 +193,7 @@ func (c *Connection) ReconnectStream(ctx context.Context, req ReconnectRequest, 
 		}
 		return c.republish(ctx, st, req.SDPOffer, reply)
 	case req.SDPOffer == "":
-		return errNoServerOffer
+		return c.answerAgain(ctx, st.id, req, reply)
 	case sub == nil:
 		// The socket died before the subscription was made: make it now.
 		return c.Subscribe(ctx, SubscribeRequest{Sender: st.id, SDPOffer: req.SDPOffer}, reply)
@@ -236,6 +238,7 @@ func (c *Connection) republish(ctx context.Context, st *stream, sdp string, repl
 		for _, o := range c.s.conns {
 			if sub := o.subs[st.id]; sub != nil && sub.ready {
 				sub.reconnect()
+				sub.forceReconnect()
 			}
 		}
 		reply(PublishResult{SDPAnswer: answer, ID: st.id, CreatedAt: st.createdAt.UnixMilli()})
@@ -296,22 +299,4 @@ func (c *Connection) Filter(ctx context.Context, method, streamID, filter string
 func isCode(err error, code Code) bool {
 	e, ok := err.(*Error)
 	return ok && e.Code == code
-}
-
-// errNoServerOffer refuses the flow in which the server makes the offer.
-var errNoServerOffer = errf(CodeMediaGeneric, ErrUnsupported,
-	"the server makes no SDP offers: mediaServer is kurento, so call receiveVideoFrom or reconnectStream with an sdpOffer")
-
-// PrepareReceive refuses prepareReceiveVideoFrom, which belongs to another kind
-// of media server than the one joinRoom named.
-func (c *Connection) PrepareReceive(ctx context.Context, streamID string) error {
-	return c.do(ctx, func() error {
-		if err := c.may("prepareReceiveVideoFrom", auth.Target{}); err != nil {
-			return err
-		}
-		if _, err := c.s.find(streamID); err != nil {
-			return err
-		}
-		return errNoServerOffer
-	})
 }

@@ -137,6 +137,9 @@ func (s *session) codec() string {
 	case CodecNone:
 		return ""
 	case CodecPreferred:
+		if s.m.opts.ServerOffers {
+			return "" // what mediasoup prefers
+		}
 		return CodecVP8 // what Kurento prefers
 	}
 	return s.props.ForcedVideoCodec

@@ -42,7 +42,7 @@ type subscription struct {
 	createdAt time.Time
 	ready     bool
 	ep        *endpoint
-	next      *endpoint
+	next      *endpoint // the one being negotiated in its place
 }
 
 // object is the stream as browsers see it.

@@ -206,23 +206,25 @@ func unpublishVideo(ctx context.Context, c *openvidu.Connection, _ params, reply
 
 func receiveVideoFrom(ctx context.Context, c *openvidu.Connection, p params, reply func(any)) error {
 	var v struct {
-		Sender   string `json:"sender"`
-		SDPOffer string `json:"sdpOffer"`
+		Sender    string `json:"sender"`
+		SDPOffer  string `json:"sdpOffer"`
+		SDPAnswer string `json:"sdpAnswer"`
 	}
 	if err := p.into(&v, "sender"); err != nil {
 		return err
 	}
-	return c.Subscribe(ctx, openvidu.SubscribeRequest{Sender: v.Sender, SDPOffer: v.SDPOffer}, reply)
+	return c.Subscribe(ctx, openvidu.SubscribeRequest{Sender: v.Sender, SDPOffer: v.SDPOffer, SDPAnswer: v.SDPAnswer}, reply)
 }
 
-func prepareReceiveVideoFrom(ctx context.Context, c *openvidu.Connection, p params, _ func(any)) error {
+func prepareReceiveVideoFrom(ctx context.Context, c *openvidu.Connection, p params, reply func(any)) error {
 	var v struct {
-		Sender string `json:"sender"`
+		Sender    string `json:"sender"`
+		Reconnect bool   `json:"reconnect"`
 	}
 	if err := p.into(&v, "sender"); err != nil {
 		return err
 	}
-	return c.PrepareReceive(ctx, v.Sender)
+	return c.PrepareReceive(ctx, openvidu.PrepareRequest{Sender: v.Sender, Reconnect: v.Reconnect}, reply)
 }
 
 func unsubscribeFromVideo(ctx context.Context, c *openvidu.Connection, p params, reply func(any)) error {
@@ -255,11 +257,14 @@ func reconnectStream(ctx context.Context, c *openvidu.Connection, p params, repl
 		Stream    string `json:"stream"`
 		SDPOffer  string `json:"sdpOffer"`
 		SDPString string `json:"sdpString"`
+		Forcibly  bool   `json:"forciblyReconnect"`
 	}
 	if err := p.into(&v, "stream"); err != nil {
 		return err
 	}
-	return c.ReconnectStream(ctx, openvidu.ReconnectRequest{StreamID: v.Stream, SDPOffer: v.SDPOffer, SDPString: v.SDPString}, reply)
+	return c.ReconnectStream(ctx, openvidu.ReconnectRequest{
+		StreamID: v.Stream, SDPOffer: v.SDPOffer, SDPString: v.SDPString, Forcibly: v.Forcibly,
+	}, reply)
 }
 
 func sendMessage(ctx context.Context, c *openvidu.Connection, p params, reply func(any)) error {
