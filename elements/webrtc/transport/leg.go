@@ -75,6 +75,7 @@ type leg struct {
 	record  *congestion.Recorder
 	sendSeq uint16 // transport-wide, of the next packet
 	rate    congestion.Estimator
+	weather weather
 	retired bool
 }
 

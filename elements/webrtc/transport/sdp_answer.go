@@ -144,7 +144,7 @@ var dataLines = []string{"a=sendrecv", "a=sctp-port:5000", "a=max-message-size:"
 func (m *media) uses(pt string) bool {
 	n, err := strconv.ParseUint(pt, 10, 7)
 	return err == nil && slices.ContainsFunc(m.codecs, func(c rtpCodec) bool {
-		return c.pt == uint8(n) || n != 0 && c.rtx == uint8(n)
+		return c.pt == uint8(n) || n != 0 && (c.rtx == uint8(n) || c.red == uint8(n))
 	})
 }
 

@@ -17,6 +17,7 @@ type rtpCodec struct {
 	fmtp     string
 	pt       uint8
 	rtx      uint8  // payload type of its retransmissions (RFC 4588), 0 without
+	red      uint8  // payload type that repeats earlier packets (RFC 2198), 0 without
 	profile  string // H264 profile_idc and constraints, four hexadecimal digits
 	// What of rtcp-fb was negotiated.
 	nack, pli, fir, remb, twcc bool
@@ -76,6 +77,7 @@ func (s *section) codecs() []rtpCodec {
 			}
 		}
 	}
+	s.takeRED(kind, list)
 	return list
 }
 

@@ -18,13 +18,14 @@ const (
 	extCaptureTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
 	extRID         = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 	extRepairedRID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
+	extPlayout     = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 	extDescriptor  = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 )
 
 // extIDs are the header extensions of a section under their negotiated ids, 0
 // for those without.
 type extIDs struct {
-	mid, twcc, sendTime, level, capture, rid, repaired, descriptor uint8
+	mid, twcc, sendTime, level, capture, rid, repaired, descriptor, playout uint8
 }
 
 // field is where the id of an extension belongs; nil for one that we do not
@@ -42,6 +43,10 @@ func (x *extIDs) field(kind pipeline.Kind, uri string, layered bool) *uint8 {
 	case extAudioLevel:
 		if kind == pipeline.Audio {
 			return &x.level
+		}
+	case extPlayout:
+		if kind == pipeline.Video {
+			return &x.playout
 		}
 	case extRID:
 		if layered {

@@ -48,7 +48,7 @@ func TestAnswerChromium(t *testing.T) {
 	if len(d.sections) != 2 || dir(d, 0) != sendrecv || dir(d, 1) != sendrecv {
 		t.Fatalf("answer\n%s", answer)
 	}
-	if got := strings.Join(d.sections[0].formats, " "); got != "111 0 8" {
+	if got := strings.Join(d.sections[0].formats, " "); got != "111 63 0 8" {
 		t.Errorf("audio payload types %s", got)
 	}
 	if got := strings.Join(d.sections[1].formats, " "); got != "96 97 98 99 102 103" {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/govidu/govidu/elements/webrtc/transport/layers"
+	"github.com/govidu/govidu/elements/webrtc/transport/srtp"
 	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/pipeline"
 )
@@ -32,9 +33,12 @@ type Sender struct {
 	live    bool
 	codecs  []rtpCodec
 	ext     extIDs
-	stamped bool      // packets carry the time of sending
-	served  job       // the latest, less its items
-	layer   *encoding // of the latest packet, nil when it was pushed
+	delayed bool        // packets carry playout
+	playout uint16      // least delay of pictures, in playoutUnit
+	red     *redundancy // of sound; nil while nothing is lost
+	stamped bool        // packets carry the time of sending
+	served  job         // the latest, less its items
+	layer   *encoding   // of the latest packet, nil when it was pushed
 
 	source    *pipeline.Format // of the latest packet
 	use       *rtpCodec        // for source; nil when not negotiated
@@ -268,6 +272,11 @@ func (s *Sender) seal(t *turn, p *pipeline.Packet, out *layers.Out, seq uint16, 
 	switch {
 	case out.Empty:
 		payload = nil
+	case s.red != nil && s.use.red != 0:
+		if payload = s.red.wrap(b[n:len(b)-srtp.MaxOverhead], s.use.pt, out, payload); payload == nil {
+			return 0
+		}
+		b[1] = b[1]&0x80 | s.use.red
 	case out.PatchLen != 0: // others share the original
 		if n+len(payload) > len(b) {
 			return 0

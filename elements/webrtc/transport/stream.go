@@ -164,6 +164,10 @@ func (l *leg) media(t *turn, b []byte) {
 		in.header.SequenceNumber = binary.BigEndian.Uint16(payload)
 		payload = payload[2:]
 	}
+	if r.red != 0 && in.header.PayloadType == r.red {
+		r.unwrap(t, s, &in, payload)
+		return
+	}
 	r.take(t, s, &in, payload)
 }
 
@@ -289,7 +293,7 @@ func (r *Receiver) encodingOf(in *rtpIn, now time.Time) *encoding {
 func (r *Receiver) codecOf(pt uint8) (c *rtpCodec, repair bool) {
 	for i := range r.codecs {
 		c := &r.codecs[i]
-		if c.pt == pt {
+		if c.pt == pt || c.red == pt && pt != 0 {
 			return c, false
 		}
 		if c.rtx == pt && pt != 0 {

@@ -17,7 +17,7 @@ func TestSizes(t *testing.T) {
 		{"Reception", unsafe.Sizeof(Reception{}), 160},
 		{"Estimator", unsafe.Sizeof(Estimator{}), 1536},
 		{"Pacer", unsafe.Sizeof(Pacer{}), 80},
-		{"Budget", unsafe.Sizeof(Budget{}), 8},
+		{"Budget", unsafe.Sizeof(Budget{}), 16},
 		{"history", historyMost * 6, 14 << 10},
 	} {
 		if tc.size > tc.most {
