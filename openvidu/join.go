@@ -43,6 +43,11 @@ func (m *Manager) Join(ctx context.Context, req JoinRequest, peer Peer, reply fu
 	own := m.passOf(id, req.Secret) // of a page we record
 	req.Recorder, req.STT = own != nil || (req.Recorder || ref.Recorder) && insecure, (req.STT || ref.STT) && insecure
 	s := m.find(id)
+	if own == nil {
+		if err := m.busy("participant"); err != nil {
+			return nil, err
+		}
+	}
 	if s == nil && insecure {
 		if _, err := m.CreateSession(ctx, SessionProperties{CustomSessionID: id}); err != nil && m.find(id) == nil {
 			return nil, errf(CodeRoomCannotBeCreated, ErrInvalid, "session %s cannot be created", short(id))
@@ -112,8 +117,8 @@ func (s *session) join(req JoinRequest, rec tokenRecord, insecure bool, peer Pee
 		s: s, id: rec.ConnectionID, privateID: req.PrivateID, token: rec, tokenURL: s.m.tokenURL(rec),
 		insecure: insecure, hidden: req.Recorder || req.STT,
 		joinedAt: time.Now(), request: req, role: rec.Role, record: rec.Record, peer: peer,
-		subs: map[string]*subscription{},
-		log:  s.log.With(obs.AttrConnection, rec.ConnectionID),
+		subs: map[string]*subscription{}, serverOffers: s.m.opts.ServerOffers && takesOffers(req.SDKVersion),
+		log: s.log.With(obs.AttrConnection, rec.ConnectionID),
 	}
 	c.request.Secret, c.request.Token = auth.Secret{}, ""
 	c.work = loop.New(loop.Options{Log: c.log, Where: "openvidu.media", OnPanic: func() {
@@ -149,9 +154,12 @@ func (c *Connection) joinResult(existing []*Connection) JoinResult {
 	o := &c.s.m.opts
 	r := JoinResult{
 		ID: c.id, FinalUserID: c.request.FinalUserID, CreatedAt: c.joinedAt.UnixMilli(), Metadata: c.metadata(),
-		Value: []ParticipantObject{}, Session: c.s.id, Version: o.Version, MediaServer: "kurento",
+		Value: []ParticipantObject{}, Session: c.s.id, Version: o.Version, MediaServer: mediaServerKurento,
 		Record: c.record, Role: c.role, CoturnIP: o.CoturnIP, CoturnPort: o.CoturnPort,
 		CustomICEServers: append(slices.Clone(o.OwnICEServers), c.iceServers()...),
+	}
+	if c.serverOffers {
+		r.MediaServer, r.VideoSimulcast = mediaServerMediasoup, o.Simulcast
 	}
 	if c.request.SDKVersion != "" {
 		r.Version = c.request.SDKVersion

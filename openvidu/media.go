@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -129,7 +130,10 @@ type endpoint struct {
 
 	// The session's goroutine owns the rest.
 	dropped bool
-	got     int // candidates taken
+	offered bool // by us, and not answered yet
+	forced  bool // the offer was not asked for
+	paused  bool // is not sent video (last-N); the media goroutine gets a copy
+	got     int  // candidates taken
 	stats   WebRTCStats
 }
 
@@ -140,7 +144,8 @@ func (c *Connection) newEndpoint(st *stream, offer string) *endpoint {
 	}
 	return &endpoint{
 		c: c, name: name, streamID: st.id, publisherID: st.owner.id, ufrags: ufrags(offer), born: time.Now(),
-		stats: WebRTCStats{EndpointName: name, RemoteSDP: offer},
+		paused: st.owner != c && !c.s.shows(c, st),
+		stats:  WebRTCStats{EndpointName: name, RemoteSDP: offer},
 	}
 }
 
@@ -178,20 +183,43 @@ var endpointEvents = []string{
 
 // negotiate makes the WebRtcEndpoint and gives its answer. source, if set, is
 // connected to it. Media goroutine only; after an error nothing is left behind.
-func (ep *endpoint) negotiate(ctx context.Context, offer string, source client.ID, loopback bool, limits Bandwidth, publishes bool) (answer string, err error) {
+func (ep *endpoint) negotiate(ctx context.Context, offer string, source client.ID, loopback, paused bool, limits Bandwidth, publishes bool) (answer string, err error) {
 	defer func() {
 		if err != nil {
 			ep.release()
 		}
 	}()
-	if ep.media, err = ep.c.s.pipeline(ctx); err != nil {
+	if err := ep.create(ctx, nil, limits.properties(publishes, loopback)); err != nil {
 		return "", err
 	}
 	cl := ep.media.client
-	if ep.id, err = cl.Create(ctx, "WebRtcEndpoint", map[string]any{
+	if err := cl.Invoke(ctx, ep.id, "processOffer", map[string]any{"offer": offer}, &answer); err != nil {
+		return "", fmt.Errorf("process offer of endpoint %s: %w", ep.name, err)
+	}
+	if loopback {
+		source = ep.id
+	}
+	if source != "" {
+		if err := connect(ctx, cl, source, ep.id, paused); err != nil {
+			return "", fmt.Errorf("connect endpoint %s: %w", ep.name, err)
+		}
+	}
+	return answer, nil
+}
+
+// create makes the WebRtcEndpoint, listens to it and sets its limits. more are
+// parameters of its constructor. The caller releases what an error leaves.
+func (ep *endpoint) create(ctx context.Context, more map[string]any, limits []limit) (err error) {
+	if ep.media, err = ep.c.s.pipeline(ctx); err != nil {
+		return err
+	}
+	cl := ep.media.client
+	params := map[string]any{
 		"mediaPipeline": ep.media.pipeline, "certificateKeyType": "ECDSA", // handshakes cost a tenth of those with RSA
-	}); err != nil {
-		return "", fmt.Errorf("create endpoint %s: %w", ep.name, err)
+	}
+	maps.Copy(params, more)
+	if ep.id, err = cl.Create(ctx, "WebRtcEndpoint", params); err != nil {
+		return fmt.Errorf("create endpoint %s: %w", ep.name, err)
 	}
 	for i, name := range endpointEvents {
 		cancel, err := cl.Subscribe(ctx, ep.id, name, ep.listen(name))
@@ -200,30 +228,28 @@ func (ep *endpoint) negotiate(ctx context.Context, offer string, source client.I
 			continue
 		}
 		if i == 0 || !errors.Is(err, kerr.MediaObjectEventNotSupported) {
-			return "", fmt.Errorf("subscribe to %s of endpoint %s: %w", name, ep.name, err)
+			return fmt.Errorf("subscribe to %s of endpoint %s: %w", name, ep.name, err)
 		}
 	}
-	for _, p := range limits.properties(publishes, loopback) {
+	for _, p := range limits {
 		if err := cl.Invoke(ctx, ep.id, p.setter, map[string]any{p.property: p.kbps}, nil); err != nil {
-			return "", fmt.Errorf("set %s of endpoint %s: %w", p.property, ep.name, err)
+			return fmt.Errorf("set %s of endpoint %s: %w", p.property, ep.name, err)
 		}
 	}
-	if err := cl.Invoke(ctx, ep.id, "processOffer", map[string]any{"offer": offer}, &answer); err != nil {
-		return "", fmt.Errorf("process offer of endpoint %s: %w", ep.name, err)
-	}
-	if loopback {
-		source = ep.id
-	}
-	if source != "" {
-		if err := connect(ctx, cl, source, ep.id); err != nil {
-			return "", fmt.Errorf("connect endpoint %s: %w", ep.name, err)
-		}
-	}
-	return answer, nil
+	return nil
 }
 
-func connect(ctx context.Context, cl client.Client, source, sink client.ID) error {
-	return cl.Invoke(ctx, source, "connect", map[string]any{"sink": sink}, nil)
+// connect makes source feed sink, with all but video when that is paused.
+func connect(ctx context.Context, cl client.Client, source, sink client.ID, paused bool) error {
+	if !paused {
+		return cl.Invoke(ctx, source, "connect", map[string]any{"sink": sink}, nil)
+	}
+	for _, kind := range []string{"AUDIO", "DATA"} {
+		if err := cl.Invoke(ctx, source, "connect", map[string]any{"sink": sink, "mediaType": kind}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // gather starts ICE on the node; its candidates come as events. Media goroutine only.
@@ -320,7 +346,7 @@ func mediaError(err error) error {
 	if errors.As(err, &code) {
 		switch {
 		case code >= kerr.SDPCreateError && code < kerr.HTTPRegistrationError:
-			return errf(CodeMediaSDP, ErrMedia, "media node refused the SDP offer (%d)", int(code))
+			return errf(CodeMediaSDP, ErrMedia, "media node refused the SDP (%d)", int(code))
 		case code == kerr.MediaObjectNotFound:
 			return errf(CodeMediaEndpoint, ErrMedia, "endpoint is gone (%d)", int(code))
 		}

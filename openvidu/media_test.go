@@ -97,11 +97,11 @@ func TestNegotiationOfASubscriber(t *testing.T) {
 	if p := old.peer.last("iceCandidate").Params.(paramsCandidate); p.SenderConnectionID != "con_A" || p.EndpointName != "con_A" {
 		t.Errorf("an old client is sent %+v, want a connection id as endpointName", p)
 	}
-	wantCode(t, "own stream", a.c.Subscribe(t.Context(), SubscribeRequest{stream.ID, mediatest.Offer("A", "VP8")}, a.reply), CodeUserNotStreaming)
-	wantCode(t, "unknown connection", a.c.Subscribe(t.Context(), SubscribeRequest{"str_CAM_Xyzw_con_X", mediatest.Offer("A", "VP8")}, a.reply), CodeUserNotFound)
-	wantCode(t, "not publishing", a.c.Subscribe(t.Context(), SubscribeRequest{"str_CAM_Xyzw_con_B", mediatest.Offer("A", "VP8")}, a.reply), CodeUserNotStreaming)
-	wantCode(t, "server offers", old.c.Subscribe(t.Context(), SubscribeRequest{stream.ID, ""}, a.reply), CodeMediaGeneric)
-	wantCode(t, "prepare", old.c.PrepareReceive(t.Context(), stream.ID), CodeMediaGeneric)
+	wantCode(t, "own stream", a.c.Subscribe(t.Context(), SubscribeRequest{Sender: stream.ID, SDPOffer: mediatest.Offer("A", "VP8")}, a.reply), CodeUserNotStreaming)
+	wantCode(t, "unknown connection", a.c.Subscribe(t.Context(), SubscribeRequest{Sender: "str_CAM_Xyzw_con_X", SDPOffer: mediatest.Offer("A", "VP8")}, a.reply), CodeUserNotFound)
+	wantCode(t, "not publishing", a.c.Subscribe(t.Context(), SubscribeRequest{Sender: "str_CAM_Xyzw_con_B", SDPOffer: mediatest.Offer("A", "VP8")}, a.reply), CodeUserNotStreaming)
+	wantCode(t, "no offer", old.c.Subscribe(t.Context(), SubscribeRequest{Sender: stream.ID}, a.reply), CodeMissingParameter)
+	wantCode(t, "prepare", old.c.PrepareReceive(t.Context(), PrepareRequest{Sender: stream.ID}, a.reply), CodeMediaGeneric)
 	// A second subscription replaces the first; leaving releases everything.
 	old.subscribe(stream.ID)
 	w.eventually("the first endpoint is released", func() bool { return !slices.Contains(w.endpoints(), sink) && len(w.endpoints()) == 2 })
@@ -324,7 +324,7 @@ func TestStreamEndsWhileItIsSubscribedTo(t *testing.T) {
 		})
 		failed := make(chan error, 1)
 		go func() {
-			failed <- b.c.Subscribe(t.Context(), SubscribeRequest{stream, mediatest.Offer("B", "VP8")}, func(any) { t.Error("replied") })
+			failed <- b.c.Subscribe(t.Context(), SubscribeRequest{Sender: stream, SDPOffer: mediatest.Offer("B", "VP8")}, func(any) { t.Error("replied") })
 		}()
 		synctest.Wait()
 		w.must(a.c.Unpublish(t.Context(), a.reply))
@@ -373,7 +373,7 @@ func TestReconnectStream(t *testing.T) {
 	if ops := w.invoked(fresh); !slices.Contains(ops, "connect "+string(w.endpoints()[1])) {
 		t.Errorf("the new subscriber endpoint is not connected: %q", ops)
 	}
-	wantCode(t, "answer to an offer we never made", b.c.ReconnectStream(t.Context(), ReconnectRequest{StreamID: first.ID, SDPString: "v=0"}, b.reply), CodeMediaGeneric)
+	wantCode(t, "answer to an offer we never made", b.c.ReconnectStream(t.Context(), ReconnectRequest{StreamID: first.ID, SDPString: "v=0"}, b.reply), CodeMediaEndpoint)
 	wantCode(t, "unknown stream", b.c.ReconnectStream(t.Context(), ReconnectRequest{StreamID: "str_CAM_Abcd_con_X", SDPOffer: "v=0"}, b.reply), CodeUserNotFound)
 	wantCode(t, "bad offer", a.c.ReconnectStream(t.Context(), ReconnectRequest{StreamID: first.ID, SDPOffer: "v=1\n"}, b.reply), CodeMediaSDP)
 	info, err := w.m.Connection(t.Context(), "S", "con_A", ViewOptions{})

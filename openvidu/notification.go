@@ -88,6 +88,11 @@ type (
 		Type *string `json:"type,omitempty"`
 		From string  `json:"from,omitempty"`
 	}
+	paramsForcedReconnect struct {
+		ConnectionID string `json:"connectionId"`
+		StreamID     string `json:"streamId"`
+		SDPOffer     string `json:"sdpOffer"`
+	}
 	paramsRecordingStarted struct {
 		ID   string `json:"id"`
 		Name string `json:"name"`
@@ -160,6 +165,11 @@ type PublishResult struct {
 // reconnectStream.
 type SubscribeResult struct {
 	SDPAnswer string `json:"sdpAnswer"`
+}
+
+// OfferResult is the answer of prepareReceiveVideoFrom.
+type OfferResult struct {
+	SDPOffer string `json:"sdpOffer"`
 }
 
 // Empty is the answer of calls that return nothing.

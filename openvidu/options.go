@@ -57,6 +57,18 @@ type Options struct {
 	Bandwidth        Bandwidth
 	ForcedVideoCodec string // default MEDIA_SERVER_PREFERRED
 	AllowTranscoding bool
+	// ServerOffers tells clients of 2.18 and later that the media server is
+	// mediasoup, whose subscribers are offered to; others are told kurento (§7.2).
+	// MEDIA_SERVER_PREFERRED is then NONE.
+	ServerOffers bool
+	// Simulcast asks the clients that ServerOffers concerns to publish in layers.
+	Simulcast bool
+
+	// Busy says why nobody new should be taken, "" when there is room: sessions and
+	// joins are refused with ErrBusy, reconnections are not. Refused hears of each
+	// ("session", "participant"). Either may be nil.
+	Busy    func() string
+	Refused func(what string)
 
 	RecordingNotification string // none, moderator, publisher_moderator (default), all
 

@@ -108,6 +108,12 @@ func (c *Connection) published(st *stream, answer string, reply func(any)) {
 	st.video, st.audio = firstCodecs(answer)
 	st.ep.stats.LocalSDP = answer
 	c.s.streams[st.id] = st
+	c.s.ranking = append(c.s.ranking, st.id)
+	if c.s.props.LastN > 0 && c.s.speakers == nil {
+		c.s.listen()
+	} else {
+		c.s.heard(st)
+	}
 	c.s.emit(events.NameConnectionCreated, events.ConnectionCreated{Common: c.s.common(), Media: st.event(c)})
 	reply(PublishResult{SDPAnswer: answer, ID: st.id, CreatedAt: st.createdAt.UnixMilli()})
 	notify(c.s.others(c), notification("participantPublished", paramsPublished{c.id, []StreamObject{st.object()}}))
@@ -136,9 +142,9 @@ func (c *Connection) offer(sdp string) (string, error) {
 // negotiate runs the negotiation of a reserved endpoint on the media goroutine
 // and passes on what candidates came early.
 func (c *Connection) negotiate(ep *endpoint, offer string, source client.ID, loopback, publishes bool) (answer string, err error) {
-	limits := c.bandwidth()
+	limits, paused := c.bandwidth(), ep.paused
 	err = c.onWork(func(ctx context.Context) (err error) {
-		answer, err = ep.negotiate(ctx, offer, source, loopback, limits, publishes)
+		answer, err = ep.negotiate(ctx, offer, source, loopback, paused, limits, publishes)
 		return err
 	})
 	if err != nil {
@@ -155,12 +161,14 @@ func (c *Connection) commit(f func() error) error {
 }
 
 // ReconnectRequest is reconnectStream (§5.7). SDPOffer and SDPString are both an
-// offer for the own publication; for a subscription SDPString alone would be the
-// answer to an offer of ours, which this server never makes.
+// offer for the own publication; for a subscription SDPString alone is the answer
+// to an offer of ours: that of prepareReceiveVideoFrom, or, with Forcibly, that of
+// forciblyReconnectSubscriber.
 type ReconnectRequest struct {
 	StreamID  string
 	SDPOffer  string
 	SDPString string
+	Forcibly  bool
 }
 
 // ReconnectStream replaces the endpoint of a publication or subscription by one
@@ -191,7 +199,7 @@ func (c *Connection) ReconnectStream(ctx context.Context, req ReconnectRequest, 
 		}
 		return c.republish(ctx, st, req.SDPOffer, reply)
 	case req.SDPOffer == "":
-		return errNoServerOffer
+		return c.answerAgain(ctx, st.id, req, reply)
 	case sub == nil:
 		// The socket died before the subscription was made: make it now.
 		return c.Subscribe(ctx, SubscribeRequest{Sender: st.id, SDPOffer: req.SDPOffer}, reply)
@@ -233,9 +241,11 @@ func (c *Connection) republish(ctx context.Context, st *stream, sdp string, repl
 		st.ep = ep
 		st.video, st.audio = firstCodecs(answer)
 		ep.stats.LocalSDP = answer
+		c.s.heard(st)
 		for _, o := range c.s.conns {
 			if sub := o.subs[st.id]; sub != nil && sub.ready {
 				sub.reconnect()
+				sub.forceReconnect()
 			}
 		}
 		reply(PublishResult{SDPAnswer: answer, ID: st.id, CreatedAt: st.createdAt.UnixMilli()})
@@ -249,14 +259,14 @@ func (c *Connection) republish(ctx context.Context, st *stream, sdp string, repl
 // reconnect connects the stream's present endpoint to the subscriber's, on the
 // subscriber's media goroutine.
 func (sub *subscription) reconnect() {
-	source, sink := sub.st.ep, sub.ep
+	source, sink, paused := sub.st.ep, sub.ep, sub.ep.paused
 	sub.c.later(func() {
 		if sink.released.Load() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), sub.c.s.m.opts.MediaTimeout)
 		defer cancel()
-		if err := connect(ctx, source.media.client, source.id, sink.id); err != nil {
+		if err := connect(ctx, source.media.client, source.id, sink.id, paused); err != nil {
 			sub.c.log.Warn("subscriber not connected anew", obs.AttrStream, sub.st.id, obs.AttrErr, err)
 		}
 	})
@@ -296,22 +306,4 @@ func (c *Connection) Filter(ctx context.Context, method, streamID, filter string
 func isCode(err error, code Code) bool {
 	e, ok := err.(*Error)
 	return ok && e.Code == code
-}
-
-// errNoServerOffer refuses the flow in which the server makes the offer.
-var errNoServerOffer = errf(CodeMediaGeneric, ErrUnsupported,
-	"the server makes no SDP offers: mediaServer is kurento, so call receiveVideoFrom or reconnectStream with an sdpOffer")
-
-// PrepareReceive refuses prepareReceiveVideoFrom, which belongs to another kind
-// of media server than the one joinRoom named.
-func (c *Connection) PrepareReceive(ctx context.Context, streamID string) error {
-	return c.do(ctx, func() error {
-		if err := c.may("prepareReceiveVideoFrom", auth.Target{}); err != nil {
-			return err
-		}
-		if _, err := c.s.find(streamID); err != nil {
-			return err
-		}
-		return errNoServerOffer
-	})
 }

@@ -22,10 +22,10 @@ func TestRoles(t *testing.T) {
 		},
 		"unpublishVideo": func(c *Connection, _ target) error { return c.Unpublish(context.Background(), func(any) {}) },
 		"receiveVideoFrom": func(c *Connection, x target) error {
-			return c.Subscribe(context.Background(), SubscribeRequest{x.stream, mediatest.Offer("U", "VP8")}, func(any) {})
+			return c.Subscribe(context.Background(), SubscribeRequest{Sender: x.stream, SDPOffer: mediatest.Offer("U", "VP8")}, func(any) {})
 		},
 		"reconnectStream": func(c *Connection, x target) error {
-			return c.ReconnectStream(context.Background(), ReconnectRequest{x.stream, mediatest.Offer("U", "VP8"), ""}, func(any) {})
+			return c.ReconnectStream(context.Background(), ReconnectRequest{StreamID: x.stream, SDPOffer: mediatest.Offer("U", "VP8")}, func(any) {})
 		},
 		"forceUnpublish": func(c *Connection, x target) error {
 			return c.ForceUnpublish(context.Background(), x.stream, func(any) {})
@@ -51,7 +51,9 @@ func TestRoles(t *testing.T) {
 		"subscribeToSpeechToText": func(c *Connection, _ target) error {
 			return c.SpeechToText(context.Background(), "subscribeToSpeechToText")
 		},
-		"prepareReceiveVideoFrom": func(c *Connection, x target) error { return c.PrepareReceive(context.Background(), x.stream) },
+		"prepareReceiveVideoFrom": func(c *Connection, x target) error {
+			return c.PrepareReceive(context.Background(), PrepareRequest{Sender: x.stream}, func(any) {})
+		},
 		"onIceCandidate": func(c *Connection, x target) error {
 			return c.Candidate(context.Background(), x.connection, ICECandidate{Candidate: "candidate:1"}, func(any) {})
 		},
@@ -75,7 +77,7 @@ func TestRoles(t *testing.T) {
 		"applyFilter":             {"own": {no, no, CodeMediaEndpoint}, "another's": {no, no, CodeMediaEndpoint}, "another session's": {no, no, nobody}},
 		"removeFilter":            {"own": {no, no, CodeFilterNotApplied}, "another's": {no, no, CodeFilterNotApplied}, "another session's": {no, no, nobody}},
 		"subscribeToSpeechToText": {"own": {CodeWrongEdition, CodeWrongEdition, CodeWrongEdition}},
-		"prepareReceiveVideoFrom": {"own": {idle, media, media}, "another's": {media, media, media}, "another session's": {nobody, nobody, nobody}},
+		"prepareReceiveVideoFrom": {"own": {idle, idle, idle}, "another's": {media, media, media}, "another session's": {nobody, nobody, nobody}},
 		"onIceCandidate":          {"own": {0, 0, 0}, "another's": {0, 0, 0}, "another session's": {0, 0, 0}},
 	}
 	for method, rows := range want {

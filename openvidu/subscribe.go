@@ -9,44 +9,32 @@ import (
 	"github.com/govidu/govidu/openvidu/events"
 )
 
-// SubscribeRequest is receiveVideoFrom (§5.4). Sender is a stream id.
+// SubscribeRequest is receiveVideoFrom (§5.4). Sender is a stream id. SDPAnswer
+// answers what PrepareReceive offered.
 type SubscribeRequest struct {
-	Sender   string
-	SDPOffer string
+	Sender    string
+	SDPOffer  string
+	SDPAnswer string
 }
 
 // Subscribe makes the connection receive a stream. A second subscription to the
 // same stream replaces the first.
 func (c *Connection) Subscribe(ctx context.Context, req SubscribeRequest, reply func(any)) error {
+	if req.SDPAnswer != "" {
+		return c.answer(ctx, req, reply)
+	}
 	sub := &subscription{c: c, createdAt: time.Now()}
 	var offer string
 	var source *endpoint
 	err := c.do(ctx, func() (err error) {
-		if err := c.may("receiveVideoFrom", auth.Target{}); err != nil {
+		if sub.st, err = c.receivable("receiveVideoFrom", req.Sender); err != nil {
 			return err
-		}
-		if sub.st, err = c.s.find(legacyStream(c.s, req.Sender)); err != nil {
-			return err
-		}
-		if sub.st.owner == c {
-			return errf(CodeUserNotStreaming, nil, "connection %s cannot receive its own stream; publish it with doLoopback", c.id)
-		}
-		if req.SDPOffer == "" {
-			return errNoServerOffer
 		}
 		if offer, err = c.offer(req.SDPOffer); err != nil {
 			return err
 		}
-		if old := c.subs[sub.st.id]; old != nil {
-			early := c.early[sub.st.owner.id]
-			c.s.endSubscription(old, ReasonUnsubscribe)
-			if early != nil {
-				c.early[sub.st.owner.id] = early
-			}
-		}
 		source = sub.st.ep
-		sub.ep = c.newEndpoint(sub.st, offer)
-		c.subs[sub.st.id] = sub
+		c.begin(sub, offer)
 		return nil
 	})
 	if err != nil {
@@ -63,19 +51,55 @@ func (c *Connection) Subscribe(ctx context.Context, req SubscribeRequest, reply 
 			sub.ep.dropped = true
 			return mediaError(err)
 		}
-		sub.ready, sub.createdAt = true, time.Now()
 		sub.ep.stats.LocalSDP = answer
 		if sub.st.ep != source {
 			sub.reconnect()
 		}
-		if !c.hidden {
-			c.s.emit(events.NameConnectionCreated, events.ConnectionCreated{Common: c.s.common(), Media: sub.st.event(c)})
-		}
-		reply(SubscribeResult{SDPAnswer: answer})
-		c.takeEarly(sub.ep)
-		c.later(sub.ep.gather)
+		sub.begun(func() { reply(SubscribeResult{SDPAnswer: answer}) })
 		return nil
 	})
+}
+
+// receivable gives the stream of another that a request wants to receive.
+func (c *Connection) receivable(method, sender string) (*stream, error) {
+	if err := c.may(method, auth.Target{}); err != nil {
+		return nil, err
+	}
+	st, err := c.s.find(legacyStream(c.s, sender))
+	if err != nil {
+		return nil, err
+	}
+	if st.owner == c {
+		return nil, errf(CodeUserNotStreaming, nil, "connection %s cannot receive its own stream; publish it with doLoopback", c.id)
+	}
+	return st, nil
+}
+
+// begin puts a subscription in the place of an earlier one to the same stream.
+// offer is the browser's, "" when ours is to come.
+func (c *Connection) begin(sub *subscription, offer string) {
+	if old := c.subs[sub.st.id]; old != nil {
+		early := c.early[sub.st.owner.id]
+		c.s.endSubscription(old, ReasonUnsubscribe)
+		if early != nil {
+			c.early[sub.st.owner.id] = early
+		}
+	}
+	sub.ep = c.newEndpoint(sub.st, offer)
+	c.subs[sub.st.id] = sub
+}
+
+// begun tells that a subscription is negotiated.
+func (sub *subscription) begun(reply func()) {
+	c := sub.c
+	sub.ready, sub.createdAt = true, time.Now()
+	if !c.hidden {
+		c.s.emit(events.NameConnectionCreated, events.ConnectionCreated{Common: c.s.common(), Media: sub.st.event(c)})
+	}
+	reply()
+	c.takeEarly(sub.ep)
+	c.later(sub.ep.gather)
+	sub.choose()
 }
 
 // resubscribe replaces the endpoint of a subscription.
@@ -117,6 +141,7 @@ func (c *Connection) resubscribe(ctx context.Context, sub *subscription, sdp str
 		reply(SubscribeResult{SDPAnswer: answer})
 		c.takeEarly(ep)
 		c.later(ep.gather)
+		sub.renewed()
 		return nil
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/govidu/govidu/elements"
 	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/internal/layout"
+	"github.com/govidu/govidu/internal/speaker"
 	"github.com/govidu/govidu/internal/workers/wire"
 	"github.com/govidu/govidu/pipeline"
 )
@@ -56,7 +57,7 @@ type Director struct {
 
 	mu     sync.Mutex // leaf
 	seats  map[*HubPort]*seat
-	podium podium
+	podium speaker.Podium
 }
 
 // seat is a port of a Director. Guarded by Director.mu.
@@ -275,7 +276,7 @@ func (d *Director) guests() []guest {
 			Source: layout.Source{
 				ID: s.about.StreamID, ConnectionID: s.about.ConnectionID, TypeOfVideo: s.about.TypeOfVideo, Name: s.about.Name,
 				Width: s.width, Height: s.height, Big: s.about.Big,
-				Speaking: s.about.StreamID == d.podium.speaker,
+				Speaking: s.about.StreamID == d.podium.Speaker(),
 			},
 			video: s.video.name, shown: s.video.fed() && s.flowing && s.about.VideoActive, audible: s.audio.fed(),
 		}

@@ -22,6 +22,7 @@ struct gv_route {
 struct gv_inlet {
 	GMutex lock; // the table and what is in it
 	GHashTable *routes;
+	gint pause; // ms
 };
 
 gv_route *gv_route_new(gpointer src, guint64 base, int kind, guint64 limit) {
@@ -67,6 +68,8 @@ void gv_inlet_remove(gv_inlet *in, guint stream) {
 	g_hash_table_remove(in->routes, GUINT_TO_POINTER(stream));
 	g_mutex_unlock(&in->lock);
 }
+
+void gv_inlet_pause(gv_inlet *in, int ms) { g_atomic_int_set(&in->pause, ms); }
 
 static guint32 big32(const guint8 *b) { return (guint32)b[0] << 24 | b[1] << 16 | b[2] << 8 | b[3]; }
 
@@ -155,6 +158,9 @@ void gv_inlet_run(gv_inlet *in, int fd, uintptr_t handle) {
 			if (!take(in, v[i].iov_base, m[i].msg_len) && !goMessage(handle, v[i].iov_base, m[i].msg_len))
 				goto out;
 		}
+		int pause = g_atomic_int_get(&in->pause);
+		if (pause && n < BATCH)
+			g_usleep((gulong)pause * 1000);
 	}
 out:
 	g_free(memory);

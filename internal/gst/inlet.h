@@ -24,5 +24,6 @@ gv_inlet *gv_inlet_new(void);
 void gv_inlet_free(gv_inlet *in);
 void gv_inlet_add(gv_inlet *in, guint stream, gv_route *r);
 void gv_inlet_remove(gv_inlet *in, guint stream);
+void gv_inlet_pause(gv_inlet *in, int ms);
 void gv_inlet_run(gv_inlet *in, int fd, uintptr_t handle);
 #endif

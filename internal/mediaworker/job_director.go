@@ -17,8 +17,12 @@ import (
 const (
 	// directorLatency is how late units may come when nobody says.
 	directorLatency = 300 * time.Millisecond
-	// directorSlack is added for decoding and drawing, to picture and sound alike.
-	directorSlack = 40 * time.Millisecond
+	// directorPause is how long coded frames may lie before they are taken, several
+	// at once.
+	directorPause = 40 * time.Millisecond
+	// directorSlack is added for taking, decoding and drawing, to picture and sound
+	// alike.
+	directorSlack = directorPause + 40*time.Millisecond
 	// directorBehind is how long after its time a view finds the frames it needs
 	// when the machine did not let it draw.
 	directorBehind = 300 * time.Millisecond
@@ -81,6 +85,7 @@ func newDirector(w *worker, params json.RawMessage) (job, error) {
 		d.latency = time.Duration(p.LatencyMs)*time.Millisecond + directorSlack
 	}
 	d.sound = newMixdown(w, d.latency, true)
+	w.med.inlet.Pause(directorPause)
 	w.every(d.look)
 	w.listened = append(w.listened, d.listened)
 	return d, nil

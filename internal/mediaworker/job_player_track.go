@@ -29,7 +29,7 @@ type playerTrack struct {
 	name codec.Name // "" for what is described by its caps
 	sink *gst.Element
 	out  *gst.Pad // the sink's
-	line *line
+	line *gst.Outlet
 	dead bool // guarded by j.mu
 	last time.Duration
 	both bool // frames are in decoding order, with B-frames
@@ -227,7 +227,7 @@ func (t *playerTrack) send(s gst.Sample) {
 		}
 	}
 	t.last = pts
-	t.line.send(s.Data, pts, s.Key || t.kind == "audio")
+	t.line.Send(s.Data, pts, s.Key || t.kind == "audio")
 }
 
 // reorders tells whether the codec can have B-frames.
@@ -297,7 +297,7 @@ func (t *playerTrack) announce() bool {
 		return false
 	}
 	if t.line != nil {
-		t.line.dead.Store(true)
+		t.line.Close()
 	}
 	t.line = t.j.w.newStream(t.kind, m, nil)
 	return true
@@ -307,6 +307,6 @@ func (t *playerTrack) announce() bool {
 func (t *playerTrack) end() {
 	t.dead = true
 	if t.line != nil {
-		t.line.dead.Store(true)
+		t.line.Close()
 	}
 }

@@ -8,17 +8,12 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/govidu/govidu/internal/gst"
 	"github.com/govidu/govidu/internal/workers/wire"
 )
-
-// sendPatience is how long a frame of several messages, already begun, may wait
-// for room: its rest is worth more than the wait.
-const sendPatience = 20 * time.Millisecond
 
 // receiver takes the messages of one stream that are no whole frames in order,
 // on the media reader's goroutine. The others go its route.
@@ -101,47 +96,6 @@ func give(r receiver, h wire.Header, payload []byte, panicked func(error)) {
 		}
 	}()
 	r.take(h, payload)
-}
-
-// send sends a frame in one or more messages. It does not wait, but for a few
-// milliseconds in the middle of a long frame. false: the frame is lost.
-func (m *media) send(h wire.Header, data []byte) bool {
-	var head [wire.HeaderSize]byte
-	flags := h.Flags &^ wire.More
-	for {
-		n := min(len(data), wire.MaxFragment)
-		h.Flags = flags
-		if n < len(data) {
-			h.Flags |= wire.More
-		}
-		h.Put(head[:])
-		if !m.sendOne(head[:], data[:n], h.Fragment > 0 || len(data) > wire.MaxFragment) {
-			return false
-		}
-		if data = data[n:]; len(data) == 0 {
-			return true
-		}
-		h.Fragment++
-		flags &^= wire.Gap
-	}
-}
-
-func (m *media) sendOne(head, data []byte, wait bool) bool {
-	parts := [][]byte{head, data}
-	for !m.closed.Load() {
-		_, err := unix.SendmsgBuffers(m.fd, parts, nil, nil, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-		switch {
-		case err == nil:
-			return true
-		case err == unix.EINTR:
-		case (err == unix.EAGAIN || err == unix.ENOBUFS) && wait:
-			wait = false
-			_, _ = unix.Poll([]unix.PollFd{{Fd: int32(m.fd), Events: unix.POLLOUT}}, int(sendPatience/time.Millisecond))
-		default:
-			return false
-		}
-	}
-	return false
 }
 
 // close ends read, and every later send fails.

@@ -4,7 +4,6 @@ package mediaworker
 
 import (
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"github.com/govidu/govidu/internal/codec"
@@ -25,24 +24,8 @@ type output struct {
 	pad     *gst.Pad
 	bin     *gst.Element
 	enc     *gst.Element
-	line    *line
+	line    *gst.Outlet
 	since   time.Time // the encoder runs
-}
-
-// line numbers the frames of one stream on the socket. One thread at a time uses
-// it.
-type line struct {
-	w      *worker
-	stream uint16
-	video  bool
-	base   time.Duration
-	again  func() // ask for a keyframe; nil for sound
-	dead   atomic.Bool
-	begun  atomic.Bool // a frame has been sent since the last keyframe was asked for
-
-	frame   uint32
-	lost    bool
-	waiting bool // for a keyframe, after a frame that found no room
 }
 
 // addOutput begins an encoding.
@@ -87,22 +70,15 @@ func (o *output) attach(p *port) error {
 		return err
 	}
 	enc := bin.Find("enc")
-	old := o.line
-	o.line = &line{w: w, stream: o.stream, video: o.media.Kind == "video", base: w.pipe.Base()}
-	if old != nil {
-		// The numbers go on: what comes is no loss, only another encoder.
-		o.line.frame, o.line.lost = old.frame, old.lost
-	}
-	if o.line.video {
+	var again func()
+	if o.media.Kind == "video" {
 		// The streaming thread must not send events into its own encoder.
-		o.line.again = func() { w.post(o.forceKey) }
+		again = func() { w.post(o.forceKey) }
 	}
-	l, delay := o.line, encoderDelay[codec.Parse(o.media.Codec)]
-	bin.Find("sink").OnSample(func(s gst.Sample) {
-		if s.Running != gst.Never {
-			l.send(s.Data, l.base+s.Running-delay, s.Key)
-		}
-	})
+	// The numbers go on: what comes is no loss, only another encoder.
+	o.line = gst.NewOutlet(gst.OutletConfig{FD: w.med.fd, Stream: o.stream, Video: again != nil, Base: w.pipe.Base(),
+		Delay: encoderDelay[codec.Parse(o.media.Codec)], After: o.line, Again: again})
+	o.line.Take(bin.Find("sink"))
 	if err := w.pipe.Add(bin); err != nil {
 		return err
 	}
@@ -124,7 +100,7 @@ func (o *output) attach(p *port) error {
 // detach takes the encoder out; a tee can lose a pad while it pushes.
 func (o *output) detach() {
 	if o.line != nil {
-		o.line.dead.Store(true)
+		o.line.Close()
 	}
 	if o.pad != nil {
 		o.pad.Unlink(o.bin.Pad("sink"))
@@ -177,7 +153,7 @@ func (o *output) forceKey() {
 		o.enc.Pad("src").ForceKeyUnit()
 		return
 	}
-	if o.line.begun.Swap(false) {
+	if o.line.Begun() {
 		at := o.from
 		o.detach()
 		if err := o.attach(at); err != nil {
@@ -196,41 +172,13 @@ func (o *output) setBitrate(bps int) error {
 	return o.enc.Set(o.how.property, o.how.value(bps))
 }
 
-// send puts a frame on the socket, or drops it and everything up to the next
-// keyframe when there is no room.
-func (l *line) send(data []byte, pts time.Duration, key bool) {
-	l.begun.Store(true)
-	if l.dead.Load() || len(data) == 0 || len(data) > wire.MaxFrame {
-		return
-	}
-	if l.waiting && !key {
-		return
-	}
-	h := wire.Header{Stream: l.stream, Frame: l.frame, PTS: int64(pts)}
-	if key {
-		h.Flags |= wire.Key
-	}
-	if l.lost {
-		h.Flags |= wire.Gap
-	}
-	l.frame++
-	if l.w.med.send(h, data) {
-		l.lost, l.waiting = false, false
-		return
-	}
-	l.lost, l.waiting = true, l.video
-	if l.again != nil {
-		l.again()
-	}
-}
-
 // newStream announces coded frames that the job sends by itself. again, which may
 // be nil, is called on the socket's thread when a keyframe is needed.
-func (w *worker) newStream(name string, m wire.Media, again func()) *line {
+func (w *worker) newStream(name string, m wire.Media, again func()) *gst.Outlet {
 	id := w.nextOwn
 	if w.nextOwn++; w.nextOwn == 0 {
 		w.nextOwn = wire.FirstOwnStream
 	}
 	w.tell(wire.EventStream, wire.StreamParams{Stream: id, Name: name, Media: m})
-	return &line{w: w, stream: id, video: m.Kind == "video", again: again}
+	return gst.NewOutlet(gst.OutletConfig{FD: w.med.fd, Stream: id, Video: m.Kind == "video", Again: again})
 }

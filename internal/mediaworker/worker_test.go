@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/govidu/govidu/internal/codec"
+	"github.com/govidu/govidu/internal/gst"
 	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/internal/workers/wire"
 )
@@ -273,14 +274,14 @@ func TestAServerThatDoesNotRead(t *testing.T) {
 	}
 	defer med.close()
 	asked := 0
-	l := &line{w: &worker{med: med}, stream: 9, video: true, again: func() { asked++ }}
+	l := gst.NewOutlet(gst.OutletConfig{FD: med.fd, Stream: 9, Video: true, Again: func() { asked++ }})
 	frame := bytes.Repeat([]byte("x"), 20_000)
 	sent := 0
 	for asked == 0 {
-		l.send(frame, time.Duration(sent), sent == 0)
+		l.Send(frame, time.Duration(sent), sent == 0)
 		sent++
 	}
-	l.send(frame, 1, false)
+	l.Send(frame, 1, false)
 	whole := 0
 	buf := make([]byte, 64<<10)
 	for range sent - 1 {
@@ -291,8 +292,8 @@ func TestAServerThatDoesNotRead(t *testing.T) {
 	if whole != sent-1 {
 		t.Errorf("%d of %d frames came", whole, sent-1)
 	}
-	l.send(frame, 2, false) // not before a keyframe
-	l.send(frame, 3, true)
+	l.Send(frame, 2, false) // not before a keyframe
+	l.Send(frame, 3, true)
 	n, err := ours.Read(buf)
 	h, _, _ := wire.Parse(buf[:n])
 	if err != nil || h.PTS != 3 || h.Flags != wire.Key|wire.Gap {

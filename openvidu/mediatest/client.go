@@ -106,6 +106,7 @@ func (c *Client) Create(ctx context.Context, typ string, params any) (client.ID,
 }
 
 // Invoke implements client.Client. processOffer answers with Answer of the offer;
+// generateOffer gives Offer with the user fragment "node", getLayers one layer;
 // gatherCandidates raises one IceCandidateFound; the rest succeed.
 func (c *Client) Invoke(ctx context.Context, obj client.ID, op string, params, result any) error {
 	call := Call{Kind: "invoke", Object: obj, Name: op}
@@ -129,6 +130,23 @@ func (c *Client) Invoke(ctx context.Context, obj client.ID, op string, params, r
 		}
 		if out, ok := result.(*string); ok {
 			*out = Answer(offer)
+		}
+	case "getCurrentLayer":
+		if result != nil {
+			return json.Unmarshal([]byte(`{"spatial":1,"temporal":0}`), result)
+		}
+	case "getLayers":
+		if result != nil {
+			return json.Unmarshal([]byte(`[{"spatial":0,"temporal":0,"rid":"rdiv2","width":320,"height":180,"frameRate":15,"bps":150000,"active":true}]`), result)
+		}
+	case "generateOffer":
+		if out, ok := result.(*string); ok {
+			*out = Offer("node", "VP8", "VP9", "H264")
+		}
+	case "processAnswer":
+		answer, _ := call.Params["answer"].(string)
+		if !strings.HasPrefix(answer, "v=0") {
+			return fmt.Errorf("process answer: %w", kerr.SDPParseError)
 		}
 	case "gatherCandidates":
 		c.Emit(obj, "IceCandidateFound", map[string]any{"candidate": map[string]any{

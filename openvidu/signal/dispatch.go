@@ -18,25 +18,28 @@ type method func(ctx context.Context, c *openvidu.Connection, p params, reply fu
 // by the reader; joinRoom, connect, closeSession and leaveRoom change the socket
 // and are the dispatcher's.
 var methods = map[string]method{
-	"publishVideo":                publishVideo,
-	"unpublishVideo":              unpublishVideo,
-	"receiveVideoFrom":            receiveVideoFrom,
-	"prepareReceiveVideoFrom":     prepareReceiveVideoFrom,
-	"unsubscribeFromVideo":        unsubscribeFromVideo,
-	"onIceCandidate":              onIceCandidate,
-	"reconnectStream":             reconnectStream,
-	"sendMessage":                 sendMessage,
-	"forceUnpublish":              forceUnpublish,
-	"forceDisconnect":             forceDisconnect,
-	"streamPropertyChanged":       streamPropertyChanged,
-	"videoData":                   videoData,
-	"applyFilter":                 filter("applyFilter", "type"),
-	"removeFilter":                filter("removeFilter"),
-	"execFilterMethod":            filter("execFilterMethod", "method"),
-	"addFilterEventListener":      filter("addFilterEventListener", "eventType"),
-	"removeFilterEventListener":   filter("removeFilterEventListener", "eventType"),
-	"subscribeToSpeechToText":     speechToText("subscribeToSpeechToText"),
-	"unsubscribeFromSpeechToText": speechToText("unsubscribeFromSpeechToText"),
+	"publishVideo":                  publishVideo,
+	"unpublishVideo":                unpublishVideo,
+	"receiveVideoFrom":              receiveVideoFrom,
+	"prepareReceiveVideoFrom":       prepareReceiveVideoFrom,
+	"unsubscribeFromVideo":          unsubscribeFromVideo,
+	"onIceCandidate":                onIceCandidate,
+	"reconnectStream":               reconnectStream,
+	"sendMessage":                   sendMessage,
+	"forceUnpublish":                forceUnpublish,
+	"forceDisconnect":               forceDisconnect,
+	"streamPropertyChanged":         streamPropertyChanged,
+	"videoData":                     videoData,
+	"applyFilter":                   filter("applyFilter", "type"),
+	"removeFilter":                  filter("removeFilter"),
+	"execFilterMethod":              filter("execFilterMethod", "method"),
+	"addFilterEventListener":        filter("addFilterEventListener", "eventType"),
+	"removeFilterEventListener":     filter("removeFilterEventListener", "eventType"),
+	"setPreferredLayer":             setPreferredLayer,
+	"subscribeToActiveSpeakers":     subscribeToActiveSpeakers,
+	"unsubscribeFromActiveSpeakers": unsubscribeFromActiveSpeakers,
+	"subscribeToSpeechToText":       speechToText("subscribeToSpeechToText"),
+	"unsubscribeFromSpeechToText":   speechToText("unsubscribeFromSpeechToText"),
 }
 
 // dispatch serves one request; a returned error is the answer.
@@ -206,23 +209,25 @@ func unpublishVideo(ctx context.Context, c *openvidu.Connection, _ params, reply
 
 func receiveVideoFrom(ctx context.Context, c *openvidu.Connection, p params, reply func(any)) error {
 	var v struct {
-		Sender   string `json:"sender"`
-		SDPOffer string `json:"sdpOffer"`
+		Sender    string `json:"sender"`
+		SDPOffer  string `json:"sdpOffer"`
+		SDPAnswer string `json:"sdpAnswer"`
 	}
 	if err := p.into(&v, "sender"); err != nil {
 		return err
 	}
-	return c.Subscribe(ctx, openvidu.SubscribeRequest{Sender: v.Sender, SDPOffer: v.SDPOffer}, reply)
+	return c.Subscribe(ctx, openvidu.SubscribeRequest{Sender: v.Sender, SDPOffer: v.SDPOffer, SDPAnswer: v.SDPAnswer}, reply)
 }
 
-func prepareReceiveVideoFrom(ctx context.Context, c *openvidu.Connection, p params, _ func(any)) error {
+func prepareReceiveVideoFrom(ctx context.Context, c *openvidu.Connection, p params, reply func(any)) error {
 	var v struct {
-		Sender string `json:"sender"`
+		Sender    string `json:"sender"`
+		Reconnect bool   `json:"reconnect"`
 	}
 	if err := p.into(&v, "sender"); err != nil {
 		return err
 	}
-	return c.PrepareReceive(ctx, v.Sender)
+	return c.PrepareReceive(ctx, openvidu.PrepareRequest{Sender: v.Sender, Reconnect: v.Reconnect}, reply)
 }
 
 func unsubscribeFromVideo(ctx context.Context, c *openvidu.Connection, p params, reply func(any)) error {
@@ -255,11 +260,14 @@ func reconnectStream(ctx context.Context, c *openvidu.Connection, p params, repl
 		Stream    string `json:"stream"`
 		SDPOffer  string `json:"sdpOffer"`
 		SDPString string `json:"sdpString"`
+		Forcibly  bool   `json:"forciblyReconnect"`
 	}
 	if err := p.into(&v, "stream"); err != nil {
 		return err
 	}
-	return c.ReconnectStream(ctx, openvidu.ReconnectRequest{StreamID: v.Stream, SDPOffer: v.SDPOffer, SDPString: v.SDPString}, reply)
+	return c.ReconnectStream(ctx, openvidu.ReconnectRequest{
+		StreamID: v.Stream, SDPOffer: v.SDPOffer, SDPString: v.SDPString, Forcibly: v.Forcibly,
+	}, reply)
 }
 
 func sendMessage(ctx context.Context, c *openvidu.Connection, p params, reply func(any)) error {
@@ -358,4 +366,39 @@ func speechToText(name string) method {
 		}
 		return c.SpeechToText(ctx, name)
 	}
+}
+
+// setPreferredLayer is ours. sender is understood as well as streamId.
+func setPreferredLayer(ctx context.Context, c *openvidu.Connection, p params, reply func(any)) error {
+	v := struct {
+		StreamID string  `json:"streamId"`
+		Sender   string  `json:"sender"`
+		Spatial  float64 `json:"spatialLayer"`
+		Temporal float64 `json:"temporalLayer"`
+		Width    float64 `json:"width"`
+		Height   float64 `json:"height"`
+	}{Spatial: -1, Temporal: -1}
+	if err := p.into(&v); err != nil {
+		return err
+	}
+	if v.StreamID == "" {
+		v.StreamID = v.Sender
+	}
+	if v.StreamID == "" {
+		return missing("parameter streamId is missing")
+	}
+	whole := func(x float64) int { return int(math.Round(min(max(x, -1<<20), 1<<20))) }
+	return c.SetPreferredLayer(ctx, v.StreamID, openvidu.LayerWish{
+		Spatial: whole(v.Spatial), Temporal: whole(v.Temporal), Width: whole(v.Width), Height: whole(v.Height),
+	}, reply)
+}
+
+// The two below are ours.
+
+func subscribeToActiveSpeakers(ctx context.Context, c *openvidu.Connection, _ params, reply func(any)) error {
+	return c.SubscribeToActiveSpeakers(ctx, reply)
+}
+
+func unsubscribeFromActiveSpeakers(ctx context.Context, c *openvidu.Connection, _ params, reply func(any)) error {
+	return c.UnsubscribeFromActiveSpeakers(ctx, reply)
 }

@@ -48,7 +48,6 @@ type Estimator struct {
 	heard           int64 // the latest feedback
 	unheard         int   // packets sent since
 	silenced        int64
-	overSince       int64
 	remb            float64
 	rembAt          int64
 	bytes           uint64
@@ -100,7 +99,7 @@ func (e *Estimator) Restart() {
 	e.trend, e.loss, e.drain, e.acked = trend{}, loss{}, drain{}, throughput{}
 	e.probe = probe{id: e.probe.id, count: e.probe.count}
 	e.rate, e.legacy = rate{bps: min(e.rate.bps, e.start)}, legacy{bps: min(e.legacy.bps, e.start)}
-	e.rtt, e.remb, e.overSince = 0, 0, 0
+	e.rtt, e.remb = 0, 0
 }
 
 // Active tells whether the peer sends transport-wide feedback: only then is there
@@ -218,17 +217,10 @@ func (e *Estimator) step(at int64) {
 	short, _ := e.acked.bps(ackedShort)
 	long, _ := e.acked.bps(ackedLong)
 	u := e.trend.usage
-	switch {
-	case u != over:
-		e.overSince = 0
-	case e.overSince == 0:
-		e.overSince = at
-	}
-	if u == over && e.overSince >= e.probe.began && e.probe.quiet(e.overSince, e.rtt) && e.probe.quiet(at, e.rtt) {
-		u = under // the probe's own queue: wait until it is gone
-	}
 	delay := e.trend.queue.delay()
-	u = e.drain.usage(u, &e.trend.queue, e.rtt, e.loss.fraction-e.loss.inherent > lossLittle, at)
+	if u == over && !e.trend.queue.real() {
+		u = normal
+	}
 	e.rate.step(u, short, long, e.loss.fraction, e.rtt, at)
 	e.rate.bps = e.clamp(e.rate.bps)
 	e.drain.step(u, delay, long, at)

@@ -72,7 +72,7 @@ func TestDrop(t *testing.T) {
 				c.start(uint64(phase)).run(25 * s)
 				c.slowest = 0
 				c.run(end)
-				if c.slowest > 400*ms {
+				if c.slowest > 300*ms {
 					t.Errorf("layers %v, ticks of %v: queue of %v 5 s after the drop", layers, tick, c.slowest)
 				}
 				c.run(80 * s)
@@ -169,6 +169,48 @@ func TestPaths(t *testing.T) {
 	}
 }
 
+// TestDrain wants a long queue gone long before a rate just below what the path
+// takes would have emptied it.
+func TestDrain(t *testing.T) {
+	c := call{link: link{rate: dip(2e6, 3e5, 20*s, 40*s), delay: 20 * ms, queue: 3 * s}, wish: 3e6}
+	c.start(1).run(28 * s)
+	if c.slowest < 2*s {
+		t.Fatalf("a queue of only %v", c.slowest)
+	}
+	c.slowest = 0
+	c.run(40 * s)
+	if c.slowest > 500*ms {
+		t.Errorf("a queue of %v, 8 s later", c.slowest)
+	}
+}
+
+func TestQueue(t *testing.T) {
+	var q queue
+	for i := range int64(2000) {
+		sent := i * 10 * millisecond
+		q.add(sent, sent+second+(i*37)%60*millisecond)
+		if i > 300 && q.real() {
+			t.Fatalf("jitter is taken for a queue of %d µs", q.delay())
+		}
+	}
+	for i := range int64(100) {
+		sent := 20*second + i*10*millisecond
+		q.add(sent, sent+second+100*millisecond+(i*37)%60*millisecond)
+	}
+	if !q.real() || q.delay() < 95*millisecond || q.delay() > 120*millisecond {
+		t.Errorf("a queue of 100 ms is one of %d µs, real %v", q.delay(), q.real())
+	}
+}
+
+// TestReduce wants what is lost at random not taken for a lack of room.
+func TestReduce(t *testing.T) {
+	r := rate{bps: 2e6}
+	r.step(over, 950e3, 950e3, 0.05, 50*millisecond, second)
+	if want := 0.85 * 1e6; math.Abs(r.bps-want) > 1 {
+		t.Errorf("%.0f bps, want %.0f", r.bps, want)
+	}
+}
+
 // TestNoPadding wants a slow way up without probes.
 func TestNoPadding(t *testing.T) {
 	c := call{link: link{rate: steady(2e6), delay: 20 * ms}, wish: 3e6, nopad: true}
@@ -234,6 +276,7 @@ func TestSilence(t *testing.T) {
 		t.Error("probe into the dark")
 	}
 	c.silent = false
+	c.est.probe.next = 1000 * second // whatever was planned before
 	c.run(40 * s)
 	if up := c.after(20*s, func(bps int) bool { return bps > 1_500_000 }); up > 15*s {
 		t.Errorf("up after %v", up)

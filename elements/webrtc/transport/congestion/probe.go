@@ -18,7 +18,6 @@ const (
 	probeSlack   = 1.15 // tried above what is wished, for what measuring loses
 	probePause   = 5 * second
 	probeRarest  = 10 * second
-	probeSettle  = 400 * millisecond // a queue that a probe made is gone
 )
 
 // probe sends clusters of packets at more than the target for a moment, and
@@ -47,11 +46,6 @@ type probe struct {
 
 func (p *probe) running() bool { return p.began != 0 && p.ended == 0 }
 func (p *probe) waiting() bool { return p.ended != 0 }
-
-// quiet tells whether a queue that begins to grow now may be the probe's doing.
-func (p *probe) quiet(at, rtt int64) bool {
-	return p.running() || p.count > 0 && at-p.lastSent < probeSettle+2*min(rtt, second) && p.lastSent != 0
-}
 
 func (p *probe) start(rate, target float64, lead, at int64) {
 	*p = probe{rate: rate, target: target, lead: lead, began: at, next: p.next, pause: p.pause, failed: p.failed, count: p.count + 1, id: p.id%clusters + 1, tried: true}

@@ -7,8 +7,7 @@ const (
 	queueFull   = 150 * millisecond // more shall not stand
 	queueDrain  = 100 * millisecond
 	queueSlow   = 1500 * millisecond // in which a queue shall empty
-	queueTries  = 3
-	drainAfter  = 5 * second // after a queue was seen to grow
+	drainAfter  = 5 * second         // after a queue was seen to grow
 	drainLong   = 8 * second
 	drainPause  = 30 * second
 )
@@ -57,26 +56,6 @@ type drain struct {
 	since   int64
 	pause   int64 // none before
 	grew    int64 // when a queue was seen to grow
-	pushed  int64 // when a standing queue was taken for a growing one
-	tries   int
-}
-
-// usage corrects what the trend says by how long the queue is: what does not wait
-// is no queue, and a full queue grows no more though it costs packets.
-func (d *drain) usage(u usage, q *queue, rtt int64, lossy bool, at int64) usage {
-	delay := q.delay()
-	if delay < queueFull/2 {
-		d.tries = 0
-	}
-	switch {
-	case u == over && !q.real():
-		return normal
-	case u == normal && delay > queueFull && lossy && d.tries < queueTries && at-d.pushed > second+rtt:
-		d.tries++
-		d.pushed = at
-		return over
-	}
-	return u
 }
 
 // step follows the queue; acked is what arrives, in bps.

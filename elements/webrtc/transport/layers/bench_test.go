@@ -44,7 +44,6 @@ func benchmarkTake(b *testing.B, s shape, set func(*Selector, time.Time)) {
 	if set != nil {
 		set(x.w.sub.x, now)
 	}
-	round := uint16(0)
 	count := make([]uint16, MaxEncodings)
 	for i := range x.sent {
 		count[x.sent[i].enc]++
@@ -52,13 +51,14 @@ func benchmarkTake(b *testing.B, s shape, set func(*Selector, time.Time)) {
 	}
 	b.ReportAllocs()
 	b.ResetTimer()
-	for i := range b.N {
-		n := i % len(x.sent)
-		if n == 0 {
-			round++
+	n := 0
+	for range b.N {
+		if n == len(x.sent) {
+			n = 0
 			now = now.Add(time.Millisecond)
 		}
 		x.pass(n, count[x.sent[n].enc], now)
+		n++
 	}
 }
 

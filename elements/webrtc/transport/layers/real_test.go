@@ -27,7 +27,7 @@ type realFrame struct {
 
 const realPeriod = 4
 
-// encodeReal makes pictures with three temporal layers, a keyframe each 32.
+// encodeReal makes pictures with three temporal layers, a keyframe each 16.
 func encodeReal(t *testing.T, name codec.Name, width, height, bps, frames int) []realFrame {
 	t.Helper()
 	codectest.NeedFFmpeg(t)
@@ -41,7 +41,7 @@ func encodeReal(t *testing.T, name codec.Name, width, height, bps, frames int) [
 		codec.VP9: {"-c:v", "libvpx-vp9"},
 	}[name]
 	how = append(how, "-deadline", "realtime", "-cpu-used", "8", "-b:v", fmt.Sprint(bps), "-minrate", fmt.Sprint(bps), "-maxrate", fmt.Sprint(bps),
-		"-error-resilient", "1", "-lag-in-frames", "0", "-auto-alt-ref", "0", "-g", "32", "-keyint_min", "32", "-threads", "1", "-drop-threshold", "0",
+		"-error-resilient", "1", "-lag-in-frames", "0", "-auto-alt-ref", "0", "-g", "16", "-keyint_min", "16", "-threads", "1", "-drop-threshold", "0",
 		"-ts-parameters", fmt.Sprintf("ts_number_layers=3:ts_target_bitrate=%d,%d,%d:ts_rate_decimator=4,2,1:ts_periodicity=4:ts_layer_id=0,2,1,2:ts_layering_mode=3", k/4, k/2, k))
 	args := []string{"-f", "lavfi", "-i", fmt.Sprintf("testsrc2=s=%dx%d:r=30", width, height), "-frames:v", fmt.Sprint(frames), "-pix_fmt", "yuv420p"}
 	ffmpeg(t, append(append(args, how...), file)...)
@@ -65,12 +65,12 @@ func encodeReal(t *testing.T, name codec.Name, width, height, bps, frames int) [
 	return out
 }
 
-// encodeH264 makes pictures of one layer, a keyframe each 32.
+// encodeH264 makes pictures of one layer, a keyframe each 16.
 func encodeH264(t *testing.T, width, height, frames int) []realFrame {
 	t.Helper()
 	var out []realFrame
 	var all []byte
-	for _, f := range codectest.Frames(t, codec.H264, codectest.Clip{Width: width, Height: height, FPS: 32, KeyEvery: 32, Length: time.Duration(frames) * time.Second / 32}) {
+	for _, f := range codectest.Frames(t, codec.H264, codectest.Clip{Width: width, Height: height, FPS: 32, KeyEvery: 16, Length: time.Duration(frames) * time.Second / 32}) {
 		out = append(out, realFrame{data: f.Data})
 		all = append(all, f.Data...)
 	}
@@ -128,7 +128,7 @@ func realPackets(name codec.Name, data []byte, n int) [][]byte {
 		end := min(at+1100, len(data))
 		var head []byte
 		if name == codec.VP8 {
-			head = []byte{0x80, 0xf0, 0x80 | byte(id>>8), byte(id), byte(n / realPeriod), t<<6 | byte(n/32)&0x1f}
+			head = []byte{0x80, 0xf0, 0x80 | byte(id>>8), byte(id), byte(n / realPeriod), t<<6 | byte(n/16)&0x1f}
 			if at == 0 {
 				head[0] |= 0x10
 			}
@@ -205,7 +205,7 @@ func realJoin(name codec.Name, whole, payload []byte) []byte {
 func TestRealSwitches(t *testing.T) {
 	for _, name := range []codec.Name{codec.VP8, codec.VP9, codec.H264} {
 		t.Run(string(name), func(t *testing.T) {
-			const frames = 384
+			const frames = 192
 			var encs [2][]realFrame
 			encs[0] = encodeReal(t, name, 160, 90, 60_000, frames)
 			encs[1] = encodeReal(t, name, 320, 180, 200_000, frames)

@@ -302,3 +302,49 @@ func TestLateKey(t *testing.T) {
 	}
 	f.must(t, f.make(true))
 }
+
+// TestLongLived cuts seldom, over many rounds of the sequence numbers: late packets
+// find their place all the time.
+func TestLongLived(t *testing.T) {
+	x := NewSelector(pipeline.Video)
+	f := newFeed(x)
+	layer := func(p *pipeline.Packet, upper bool) *pipeline.Packet {
+		p.Payload = []byte{0x90, 0xe0 | 0x20, p.Payload[2], p.Payload[3], p.Payload[4], 0, p.Payload[6]}
+		if upper {
+			p.Payload[5] = 0x60
+		}
+		return p
+	}
+	last := f.must(t, layer(f.make(true), false))
+	for n := 1; n < 300_000; n++ {
+		switch n % 11_000 {
+		case 0:
+			x.Want(Best, 0, f.now)
+		case 3:
+			x.Want(Best, Best, f.now)
+		}
+		p := layer(f.make(false), n%2 == 1)
+		var held *pipeline.Packet
+		if n%997 == 0 && n%11_000 > 10 {
+			held, p = p, layer(f.make(false), n%2 == 1)
+		}
+		out, ok := f.take(p)
+		if !ok {
+			continue
+		}
+		step := uint16(1)
+		if held != nil {
+			step = 2
+			if late := f.must(t, held); late.Seq != last.Seq+1 || late.Empty {
+				t.Fatalf("%d: late %+v after %+v", n, late, last)
+			}
+		}
+		if out.Seq != last.Seq+step {
+			t.Fatalf("%d: %+v after %+v", n, out, last)
+		}
+		last = out
+	}
+	if x.Cut() < 20 || x.runs.n > 8 {
+		t.Errorf("%d cut, %d runs", x.Cut(), x.runs.n)
+	}
+}

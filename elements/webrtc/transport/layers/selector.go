@@ -106,6 +106,9 @@ func (x *Selector) WantsKeyFrame(now time.Time) (enc int, ok bool) {
 	if !x.NeedsKey() || now.Sub(x.askedAt) < keyRetry {
 		return 0, false
 	}
+	if x.source != nil && !x.target.picked {
+		x.evaluate(now)
+	}
 	if !x.mustKey() {
 		if now.Sub(x.stuckAt) < stuck {
 			return 0, false

@@ -1,16 +1,15 @@
-package hubs
+package speaker
 
 import (
+	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/govidu/govidu/internal/workers/wire"
 )
 
 // TestPodium: who is heard is told after some reports in a row, a pause between
 // words changes nothing, and neither does a little more noise of another.
 func TestPodium(t *testing.T) {
-	const quiet = wire.Silence
+	const quiet = Silence
 	type row struct {
 		times   int
 		a, b    int // levels; 0 is no sound at all
@@ -28,7 +27,7 @@ func TestPodium(t *testing.T) {
 		"a new one stays a while": {{3, 20, quiet, "a"}, {4, quiet, 20, "a"}, {5, quiet, 20, "b"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var p podium
+			var p Podium
 			for i, r := range rows {
 				for range r.times {
 					report := map[string]int{}
@@ -38,8 +37,8 @@ func TestPodium(t *testing.T) {
 					if r.b > 0 {
 						report["b"] = r.b
 					}
-					before := p.speaker
-					if changed := p.hear(report); changed != (before != p.speaker) {
+					before := p.Speaker()
+					if changed := p.Hear(report); changed != (before != p.Speaker()) {
 						t.Fatalf("row %d: told change %v, from %q to %q", i, changed, before, p.speaker)
 					}
 				}
@@ -53,14 +52,57 @@ func TestPodium(t *testing.T) {
 
 // Levels of those who come and go leave nothing behind.
 func TestPodiumForgets(t *testing.T) {
-	var p podium
+	var p Podium
 	for i := range 1000 {
-		p.hear(map[string]int{strings.Repeat("x", i%50+1): 20})
+		p.Hear(map[string]int{strings.Repeat("x", i%50+1): 20})
 	}
 	for range 20 {
-		p.hear(map[string]int{})
+		p.Hear(map[string]int{})
 	}
-	if len(p.levels) != 0 {
-		t.Errorf("levels left: %v", p.levels)
+	if len(p.levels)+len(p.talks) != 0 {
+		t.Errorf("left: %v %v", p.levels, p.talks)
+	}
+}
+
+// TestTalkers: all who talk, the main speaker first, then who began last; a click
+// is no talk and a breath no end of it.
+func TestTalkers(t *testing.T) {
+	var p Podium
+	hear := func(times int, levels ...int) {
+		for range times {
+			report := map[string]int{}
+			for i, l := range levels {
+				report[string(rune('a'+i))] = l
+			}
+			p.Hear(report)
+		}
+	}
+	is := func(what, want string) {
+		t.Helper()
+		var got []string
+		for _, x := range p.Talkers() {
+			got = append(got, fmt.Sprintf("%s%d", x.ID, x.Level))
+		}
+		if strings.Join(got, " ") != want {
+			t.Fatalf("%s: %v, want %s", what, got, want)
+		}
+	}
+	hear(1, 20, Silence, Silence)
+	is("a click", "")
+	hear(9, 20, Silence, Silence)
+	is("one talks", "a20")
+	hear(2, 20, 30, Silence)
+	hear(2, 20, 30, 30)
+	is("three talk", "a20 c30 b30")
+	hear(4, 20, Silence, 30)
+	is("a breath", "a20 c30 b121")
+	hear(10, 20, Silence, 30)
+	is("b is quiet", "a20 c30")
+	hear(8, Silence, Silence, 30)
+	is("c leads", "c30")
+	p.Forget("c")
+	is("c has left", "")
+	if p.Speaker() != "" {
+		t.Errorf("%q speaks", p.Speaker())
 	}
 }
