@@ -47,9 +47,11 @@ type Connection struct {
 	lost   int // counts losses, so that an old window's timer is known as such
 	gone   bool
 	hooks  *loop.Loop // runs the recorder's calls; nil before the first
-	pub    *stream
-	subs   map[string]*subscription // by stream id
-	early  map[string][]ICECandidate
+	// hearsSpeakers says that the client asked for activeSpeakersChanged.
+	hearsSpeakers bool
+	pub           *stream
+	subs          map[string]*subscription // by stream id
+	early         map[string][]ICECandidate
 }
 
 // ID gives the connection id.

@@ -3,6 +3,7 @@ package openvidu
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Code is one of the OpenVidu error codes that travel in a signalling error
@@ -59,6 +60,8 @@ type Error struct {
 	Code Code
 	Text string
 	Kind error
+	// RetryAfter, when not 0, is when the same request may be granted.
+	RetryAfter time.Duration
 }
 
 // Error gives the text.
@@ -82,6 +85,7 @@ var (
 	ErrInvalid            = errors.New("invalid parameter")
 	ErrUnsupported        = errors.New("not supported")
 	ErrMedia              = errors.New("media node failed")
+	ErrBusy               = errors.New("server is overloaded")
 	ErrStopped            = errors.New("server is stopping")
 )
 

@@ -43,6 +43,11 @@ func (m *Manager) Join(ctx context.Context, req JoinRequest, peer Peer, reply fu
 	own := m.passOf(id, req.Secret) // of a page we record
 	req.Recorder, req.STT = own != nil || (req.Recorder || ref.Recorder) && insecure, (req.STT || ref.STT) && insecure
 	s := m.find(id)
+	if own == nil {
+		if err := m.busy("participant"); err != nil {
+			return nil, err
+		}
+	}
 	if s == nil && insecure {
 		if _, err := m.CreateSession(ctx, SessionProperties{CustomSessionID: id}); err != nil && m.find(id) == nil {
 			return nil, errf(CodeRoomCannotBeCreated, ErrInvalid, "session %s cannot be created", short(id))

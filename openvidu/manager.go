@@ -180,9 +180,12 @@ func (m *Manager) collect() {
 }
 
 // CreateSession makes a session. It fails with ErrSessionExists when the custom
-// id is in use, ErrInvalid for a bad property, ErrLimit. When a session of that
+// id is in use, ErrInvalid for a bad property, ErrLimit, ErrBusy. When a session of that
 // id is just closing, it waits for that (at most 15 s, or until ctx ends).
 func (m *Manager) CreateSession(ctx context.Context, p SessionProperties) (SessionInfo, error) {
+	if err := m.busy("session"); err != nil {
+		return SessionInfo{}, err
+	}
 	p, err := m.resolve(p)
 	if err != nil {
 		return SessionInfo{}, err
@@ -248,6 +251,8 @@ func (m *Manager) resolve(p SessionProperties) (SessionProperties, error) {
 		return p, errf(CodeRoomCannotBeCreated, ErrInvalid, "unknown mediaMode")
 	case p.RecordingMode != RecordingManual && p.RecordingMode != RecordingAlways:
 		return p, errf(CodeRoomCannotBeCreated, ErrInvalid, "unknown recordingMode")
+	case p.LastN < 0 || p.LastN > maxLastN:
+		return p, errf(CodeRoomCannotBeCreated, ErrInvalid, "lastN is from 0 (all) to %d", maxLastN)
 	case !slices.Contains([]string{CodecPreferred, CodecNone, CodecVP8, CodecVP9, CodecH264}, p.ForcedVideoCodec):
 		return p, errf(CodeRoomCannotBeCreated, ErrInvalid, "unknown forcedVideoCodec")
 	}

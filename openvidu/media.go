@@ -132,6 +132,7 @@ type endpoint struct {
 	dropped bool
 	offered bool // by us, and not answered yet
 	forced  bool // the offer was not asked for
+	paused  bool // is not sent video (last-N); the media goroutine gets a copy
 	got     int  // candidates taken
 	stats   WebRTCStats
 }
@@ -143,7 +144,8 @@ func (c *Connection) newEndpoint(st *stream, offer string) *endpoint {
 	}
 	return &endpoint{
 		c: c, name: name, streamID: st.id, publisherID: st.owner.id, ufrags: ufrags(offer), born: time.Now(),
-		stats: WebRTCStats{EndpointName: name, RemoteSDP: offer},
+		paused: st.owner != c && !c.s.shows(c, st),
+		stats:  WebRTCStats{EndpointName: name, RemoteSDP: offer},
 	}
 }
 
@@ -181,7 +183,7 @@ var endpointEvents = []string{
 
 // negotiate makes the WebRtcEndpoint and gives its answer. source, if set, is
 // connected to it. Media goroutine only; after an error nothing is left behind.
-func (ep *endpoint) negotiate(ctx context.Context, offer string, source client.ID, loopback bool, limits Bandwidth, publishes bool) (answer string, err error) {
+func (ep *endpoint) negotiate(ctx context.Context, offer string, source client.ID, loopback, paused bool, limits Bandwidth, publishes bool) (answer string, err error) {
 	defer func() {
 		if err != nil {
 			ep.release()
@@ -198,7 +200,7 @@ func (ep *endpoint) negotiate(ctx context.Context, offer string, source client.I
 		source = ep.id
 	}
 	if source != "" {
-		if err := connect(ctx, cl, source, ep.id); err != nil {
+		if err := connect(ctx, cl, source, ep.id, paused); err != nil {
 			return "", fmt.Errorf("connect endpoint %s: %w", ep.name, err)
 		}
 	}
@@ -237,8 +239,17 @@ func (ep *endpoint) create(ctx context.Context, more map[string]any, limits []li
 	return nil
 }
 
-func connect(ctx context.Context, cl client.Client, source, sink client.ID) error {
-	return cl.Invoke(ctx, source, "connect", map[string]any{"sink": sink}, nil)
+// connect makes source feed sink, with all but video when that is paused.
+func connect(ctx context.Context, cl client.Client, source, sink client.ID, paused bool) error {
+	if !paused {
+		return cl.Invoke(ctx, source, "connect", map[string]any{"sink": sink}, nil)
+	}
+	for _, kind := range []string{"AUDIO", "DATA"} {
+		if err := cl.Invoke(ctx, source, "connect", map[string]any{"sink": sink, "mediaType": kind}, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // gather starts ICE on the node; its candidates come as events. Media goroutine only.

@@ -144,7 +144,7 @@ func (ep *endpoint) offer(ctx context.Context, limits []limit, audio, video bool
 
 // accept gives the node the answer to its offer and connects the source. Media
 // goroutine only; after an error nothing is left behind.
-func (ep *endpoint) accept(ctx context.Context, answer string, source client.ID) (err error) {
+func (ep *endpoint) accept(ctx context.Context, answer string, source client.ID, paused bool) (err error) {
 	defer func() {
 		if err != nil {
 			ep.release()
@@ -153,7 +153,7 @@ func (ep *endpoint) accept(ctx context.Context, answer string, source client.ID)
 	if err := ep.media.client.Invoke(ctx, ep.id, "processAnswer", map[string]any{"answer": answer}, nil); err != nil {
 		return fmt.Errorf("process answer of endpoint %s: %w", ep.name, err)
 	}
-	if err := connect(ctx, ep.media.client, source, ep.id); err != nil {
+	if err := connect(ctx, ep.media.client, source, ep.id, paused); err != nil {
 		return fmt.Errorf("connect endpoint %s: %w", ep.name, err)
 	}
 	return nil
@@ -162,7 +162,8 @@ func (ep *endpoint) accept(ctx context.Context, answer string, source client.ID)
 // answer takes the answer to the first offer of a subscription.
 func (c *Connection) answer(ctx context.Context, req SubscribeRequest, reply func(any)) error {
 	var sub *subscription
-	var source *endpoint
+	var ep, source *endpoint
+	var paused bool
 	err := c.do(ctx, func() error {
 		st, err := c.receivable("receiveVideoFrom", req.Sender)
 		if err != nil {
@@ -171,19 +172,20 @@ func (c *Connection) answer(ctx context.Context, req SubscribeRequest, reply fun
 		if sub = c.subs[st.id]; sub == nil || sub.ready || !sub.ep.offered {
 			return errNoOffer
 		}
-		source = st.ep
-		return c.answers(sub.ep, req.SDPAnswer)
+		ep, source, paused = sub.ep, st.ep, sub.ep.paused
+		return c.answers(ep, req.SDPAnswer)
 	})
 	if err != nil {
 		return err
 	}
-	return c.settle(sub, sub.ep, source, req.SDPAnswer, func() { reply(Empty{}) })
+	return c.settle(sub, ep, source, req.SDPAnswer, paused, func() { reply(Empty{}) })
 }
 
 // answerAgain takes the answer to an offer that reconnects a subscription.
 func (c *Connection) answerAgain(ctx context.Context, streamID string, req ReconnectRequest, reply func(any)) error {
 	var sub *subscription
 	var ep, source *endpoint
+	var paused bool
 	err := c.do(ctx, func() error {
 		if req.SDPString == "" {
 			return errf(CodeMissingParameter, ErrInvalid, "sdpOffer or sdpString is missing")
@@ -197,13 +199,13 @@ func (c *Connection) answerAgain(ctx context.Context, streamID string, req Recon
 		if ep == nil || !ep.offered || ep.forced != req.Forcibly {
 			return errNoOffer
 		}
-		source = sub.st.ep
+		source, paused = sub.st.ep, ep.paused
 		return c.answers(ep, req.SDPString)
 	})
 	if err != nil {
 		return err
 	}
-	return c.settle(sub, ep, source, req.SDPString, func() { reply(Empty{}) })
+	return c.settle(sub, ep, source, req.SDPString, paused, func() { reply(Empty{}) })
 }
 
 // answers checks an answer and notes it: from here on the offer is answered.
@@ -217,8 +219,8 @@ func (c *Connection) answers(ep *endpoint, sdp string) error {
 }
 
 // settle ends a negotiation that began with our offer.
-func (c *Connection) settle(sub *subscription, ep, source *endpoint, answer string, reply func()) error {
-	err := c.onWork(func(ctx context.Context) error { return ep.accept(ctx, answer, source.id) })
+func (c *Connection) settle(sub *subscription, ep, source *endpoint, answer string, paused bool, reply func()) error {
+	err := c.onWork(func(ctx context.Context) error { return ep.accept(ctx, answer, source.id, paused) })
 	return c.commit(func() error {
 		if c.gone || c.subs[sub.st.id] != sub || sub.ep != ep && sub.next != ep {
 			ep.retire()
@@ -245,8 +247,15 @@ func (c *Connection) settle(sub *subscription, ep, source *endpoint, answer stri
 		reply()
 		c.takeEarly(ep)
 		c.later(ep.gather)
+		sub.renewed()
 		return nil
 	})
+}
+
+// renewed gives a new endpoint what the one before had.
+func (sub *subscription) renewed() {
+	sub.applyWish()
+	sub.choose()
 }
 
 // forceReconnect makes a browser negotiate anew when the stream it receives now

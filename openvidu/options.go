@@ -64,6 +64,12 @@ type Options struct {
 	// Simulcast asks the clients that ServerOffers concerns to publish in layers.
 	Simulcast bool
 
+	// Busy says why nobody new should be taken, "" when there is room: sessions and
+	// joins are refused with ErrBusy, reconnections are not. Refused hears of each
+	// ("session", "participant"). Either may be nil.
+	Busy    func() string
+	Refused func(what string)
+
 	RecordingNotification string // none, moderator, publisher_moderator (default), all
 
 	ReconnectWindow  time.Duration // default 10 s

@@ -108,6 +108,12 @@ func (c *Connection) published(st *stream, answer string, reply func(any)) {
 	st.video, st.audio = firstCodecs(answer)
 	st.ep.stats.LocalSDP = answer
 	c.s.streams[st.id] = st
+	c.s.ranking = append(c.s.ranking, st.id)
+	if c.s.props.LastN > 0 && c.s.speakers == nil {
+		c.s.listen()
+	} else {
+		c.s.heard(st)
+	}
 	c.s.emit(events.NameConnectionCreated, events.ConnectionCreated{Common: c.s.common(), Media: st.event(c)})
 	reply(PublishResult{SDPAnswer: answer, ID: st.id, CreatedAt: st.createdAt.UnixMilli()})
 	notify(c.s.others(c), notification("participantPublished", paramsPublished{c.id, []StreamObject{st.object()}}))
@@ -136,9 +142,9 @@ func (c *Connection) offer(sdp string) (string, error) {
 // negotiate runs the negotiation of a reserved endpoint on the media goroutine
 // and passes on what candidates came early.
 func (c *Connection) negotiate(ep *endpoint, offer string, source client.ID, loopback, publishes bool) (answer string, err error) {
-	limits := c.bandwidth()
+	limits, paused := c.bandwidth(), ep.paused
 	err = c.onWork(func(ctx context.Context) (err error) {
-		answer, err = ep.negotiate(ctx, offer, source, loopback, limits, publishes)
+		answer, err = ep.negotiate(ctx, offer, source, loopback, paused, limits, publishes)
 		return err
 	})
 	if err != nil {
@@ -235,6 +241,7 @@ func (c *Connection) republish(ctx context.Context, st *stream, sdp string, repl
 		st.ep = ep
 		st.video, st.audio = firstCodecs(answer)
 		ep.stats.LocalSDP = answer
+		c.s.heard(st)
 		for _, o := range c.s.conns {
 			if sub := o.subs[st.id]; sub != nil && sub.ready {
 				sub.reconnect()
@@ -252,14 +259,14 @@ func (c *Connection) republish(ctx context.Context, st *stream, sdp string, repl
 // reconnect connects the stream's present endpoint to the subscriber's, on the
 // subscriber's media goroutine.
 func (sub *subscription) reconnect() {
-	source, sink := sub.st.ep, sub.ep
+	source, sink, paused := sub.st.ep, sub.ep, sub.ep.paused
 	sub.c.later(func() {
 		if sink.released.Load() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), sub.c.s.m.opts.MediaTimeout)
 		defer cancel()
-		if err := connect(ctx, source.media.client, source.id, sink.id); err != nil {
+		if err := connect(ctx, source.media.client, source.id, sink.id, paused); err != nil {
 			sub.c.log.Warn("subscriber not connected anew", obs.AttrStream, sub.st.id, obs.AttrErr, err)
 		}
 	})

@@ -36,6 +36,10 @@ type session struct {
 	// emptied is the reason the last participant left while it was recorded.
 	emptied Reason
 	media   *roomMedia
+	// speakers listens to publishers; nil until somebody asks.
+	speakers *speakers
+	// ranking has the ids of the published streams, who spoke last first (last-N).
+	ranking []string
 	// workers are the media goroutines of present and just departed connections.
 	workers map[*loop.Loop]struct{}
 }
@@ -155,6 +159,7 @@ func (s *session) startClosing(reason Reason) {
 	for _, c := range slices.Clone(s.conns) {
 		s.evict(c, reason, nil)
 	}
+	s.speakers.end()
 	s.m.closers.Go(func() { s.finish(reason) })
 }
 

@@ -42,7 +42,8 @@ type subscription struct {
 	createdAt time.Time
 	ready     bool
 	ep        *endpoint
-	next      *endpoint // the one being negotiated in its place
+	next      *endpoint  // the one being negotiated in its place
+	preferred *LayerWish // nil until wished
 }
 
 // object is the stream as browsers see it.
@@ -133,6 +134,7 @@ func (s *session) takePublication(st *stream, reason Reason) []*subscription {
 	c.pub = nil
 	delete(c.early, c.id)
 	delete(s.streams, st.id)
+	s.ranking = slices.DeleteFunc(s.ranking, func(id string) bool { return id == st.id })
 	var subs []*subscription
 	for _, o := range s.conns {
 		if sub := o.subs[st.id]; sub != nil {
@@ -141,6 +143,9 @@ func (s *session) takePublication(st *stream, reason Reason) []*subscription {
 	}
 	s.retirePublisher(st, reason, false)
 	st.next.retire()
+	if s.props.LastN > 0 {
+		s.post(s.choose) // when its subscriptions have ended
+	}
 	return subs
 }
 
@@ -175,6 +180,7 @@ func (s *session) startRecorder(st *stream) {
 
 // changed tells a recorder that watches streams of a mute or unmute.
 func (st *stream) changed() {
+	st.owner.s.choose()
 	w, ok := st.owner.s.m.recorder().(StreamWatcher)
 	if !ok || !st.published {
 		return

@@ -99,6 +99,7 @@ func (sub *subscription) begun(reply func()) {
 	reply()
 	c.takeEarly(sub.ep)
 	c.later(sub.ep.gather)
+	sub.choose()
 }
 
 // resubscribe replaces the endpoint of a subscription.
@@ -140,6 +141,7 @@ func (c *Connection) resubscribe(ctx context.Context, sub *subscription, sdp str
 		reply(SubscribeResult{SDPAnswer: answer})
 		c.takeEarly(ep)
 		c.later(ep.gather)
+		sub.renewed()
 		return nil
 	})
 }

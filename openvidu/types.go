@@ -42,6 +42,9 @@ type SessionProperties struct {
 	AllowTranscoding           *bool
 	DefaultRecordingProperties *RecordingProperties
 	MediaNodeID                string
+	// LastN is how many cameras each subscriber is sent the video of, those whose
+	// owners spoke last; 0 is all. It is ours, not of the contract.
+	LastN int
 }
 
 // SessionInfo is the session object of the REST API (§2.2). Times are
@@ -60,6 +63,8 @@ type SessionInfo struct {
 	ForcedVideoCodec           string              `json:"forcedVideoCodec"`
 	AllowTranscoding           bool                `json:"allowTranscoding"`
 	Connections                ConnectionList      `json:"connections"`
+	// LastN is shown when it is not 0.
+	LastN int `json:"lastN,omitempty"`
 	// Active says that somebody has joined; it is not part of the API object.
 	Active bool `json:"-"`
 	// UniqueID is the session id, "_" and its start in ms: what events carry.

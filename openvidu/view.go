@@ -18,7 +18,7 @@ func (s *session) info(view ViewOptions) SessionInfo {
 		DefaultRecordingProperties: *s.props.DefaultRecordingProperties, CustomSessionID: s.props.CustomSessionID,
 		ForcedVideoCodec: s.props.ForcedVideoCodec, AllowTranscoding: *s.props.AllowTranscoding,
 		Connections: ConnectionList{NumberOfElements: len(content), Content: content},
-		Active:      s.active, UniqueID: s.uniqueID,
+		LastN:       s.props.LastN, Active: s.active, UniqueID: s.uniqueID,
 	}
 }
 

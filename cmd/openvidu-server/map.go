@@ -76,7 +76,7 @@ func (s *server) restConfig() rest.Config {
 		Version: compatible, DomainOrPublicIP: c.PublicHost(), HTTPSPort: s.port(), PublicURL: c.PublicURL(s.port()) + "/",
 		VideoMaxRecvBandwidth: c.MaxRecvBandwidth, VideoMinRecvBandwidth: c.MinRecvBandwidth,
 		VideoMaxSendBandwidth: c.MaxSendBandwidth, VideoMinSendBandwidth: c.MinSendBandwidth,
-		ForcedVideoCodec: c.ForcedVideoCodec, AllowTranscoding: c.AllowTranscoding,
+		ForcedVideoCodec: c.ForcedVideoCodec, AllowTranscoding: c.AllowTranscoding, WebRTCSimulcast: c.Simulcast,
 		SessionsGarbageInterval: c.GarbageInterval, SessionsGarbageThreshold: c.GarbageThreshold,
 		RecordingVersion: compatible, RecordingPath: folder(c.RecordingPath), RecordingNotification: c.RecordingNotification,
 		RecordingCustomLayout: folder(c.RecordingCustomLayout), RecordingAutostopTimeout: c.RecordingAutostop, RecordingComposedURL: c.RecordingComposedURL,

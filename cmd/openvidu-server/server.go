@@ -17,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/govidu/govidu/elements/webrtc"
 	"github.com/govidu/govidu/internal/config"
 	"github.com/govidu/govidu/internal/medianode"
 	"github.com/govidu/govidu/internal/obs"
@@ -182,6 +183,7 @@ func (s *server) startRooms() error {
 		OwnICEServers: s.ownICE(), DefaultICEServers: func() []openvidu.ICEServer { return defaultICE(c.ICEServers, time.Now()) },
 		Bandwidth:        openvidu.Bandwidth{MaxRecv: c.MaxRecvBandwidth, MinRecv: c.MinRecvBandwidth, MaxSend: c.MaxSendBandwidth, MinSend: c.MinSendBandwidth},
 		ForcedVideoCodec: c.ForcedVideoCodec, AllowTranscoding: c.AllowTranscoding,
+		ServerOffers: c.Simulcast, Simulcast: c.Simulcast && webrtc.CanLayer(),
 		RecordingNotification: c.RecordingNotification,
 		GarbageInterval:       interval, GarbageThreshold: time.Duration(c.GarbageThreshold) * time.Second,
 	})

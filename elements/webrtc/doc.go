@@ -4,6 +4,6 @@
 // codes (kurento-elements §5, kurento-protocol §6); packets, ICE and DTLS are
 // elements/webrtc/transport's.
 //
-// It starts no goroutines of its own: events are raised on the transport
-// Peer's goroutine, which ends with the element.
+// Events are raised on the transport Peer's goroutine, which ends with the
+// element. ActiveSpeakers alone has a goroutine of its own, until its Close.
 package webrtc

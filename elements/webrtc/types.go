@@ -24,6 +24,10 @@ func Types(engine *transport.Engine, d Defaults) []elements.Type {
 			elements.Property[*Endpoint, []IceCandidatePair]("ICECandidatePairs", (*Endpoint).ICECandidatePairs, nil),
 			elements.Property[*Endpoint, []IceConnection]("IceConnectionState", (*Endpoint).ICEConnectionState, nil),
 			elements.Property[*Endpoint, []DtlsConnection]("DtlsConnectionState", (*Endpoint).DTLSConnectionState, nil),
+			// Ours, not of the original.
+			elements.Property[*Endpoint, []VideoLayer]("layers", (*Endpoint).Layers, nil),
+			elements.Property[*Endpoint, CurrentLayer]("currentLayer", (*Endpoint).CurrentLayer, nil),
+			elements.Method("setPreferredLayer", (*Endpoint).SetPreferredLayer),
 			elements.Method("gatherCandidates", (*Endpoint).GatherCandidates),
 			elements.Method("addIceCandidate", (*Endpoint).AddICECandidate),
 			elements.Method("createDataChannel", (*Endpoint).CreateDataChannel),
@@ -44,6 +48,16 @@ func Types(engine *transport.Engine, d Defaults) []elements.Type {
 			elements.Event[channelFields]("DataChannelOpen"),
 			elements.Event[channelFields]("OnDataChannelClosed"),
 			elements.Event[channelFields]("DataChannelClose"),
+		},
+	}, {
+		Name: "ActiveSpeakers", Extends: "MediaObject", Module: "govidu",
+		Doc: "Tells which of the WebRtcEndpoints added to it have a peer who talks, by the audio levels that browsers declare (RFC 6464): the main speaker first, then who began last. A click is no talk, a pause of a second and a half its end.",
+		New: elements.New(newActiveSpeakers),
+		Members: []elements.Member{
+			elements.Property[*ActiveSpeakers, []ActiveSpeaker]("speakers", (*ActiveSpeakers).Speakers, nil),
+			elements.Method("add", (*ActiveSpeakers).Add),
+			elements.Method("remove", (*ActiveSpeakers).Remove),
+			elements.Event[speakersFields]("ActiveSpeakersChanged"),
 		},
 	}}
 }

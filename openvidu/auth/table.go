@@ -17,27 +17,30 @@ type rights struct{ subscriber, publisher, moderator right }
 // in it nobody may call. ping, echo, connect and closeSession belong to the
 // socket, not to a role.
 var table = map[string]rights{
-	"leaveRoom":                   {own, own, own},
-	"publishVideo":                {no, own, own},
-	"unpublishVideo":              {own, own, own}, // a subscriber gets "not publishing"
-	"receiveVideoFrom":            {whole, whole, whole},
-	"prepareReceiveVideoFrom":     {whole, whole, whole},
-	"unsubscribeFromVideo":        {whole, whole, whole},
-	"onIceCandidate":              {whole, whole, whole},
-	"reconnectStream":             {whole, whole, whole}, // a publication: publishVideo is asked, too
-	"sendMessage":                 {whole, whole, whole},
-	"streamPropertyChanged":       {no, own, own},
-	"videoData":                   {no, own, own},
-	"forceUnpublish":              {no, no, whole},
-	"forceDisconnect":             {no, no, whole},
-	"applyFilter":                 {no, ownGiven, whole},
-	"removeFilter":                {no, ownGiven, whole},
-	"execFilterMethod":            {no, ownGiven, whole},
-	"addFilterEventListener":      {no, ownGiven, whole},
-	"removeFilterEventListener":   {no, ownGiven, whole},
-	"subscribeToSpeechToText":     {whole, whole, whole},
-	"unsubscribeFromSpeechToText": {whole, whole, whole},
-	"sessionStatus":               {whole, whole, whole},
+	"leaveRoom":                     {own, own, own},
+	"publishVideo":                  {no, own, own},
+	"unpublishVideo":                {own, own, own}, // a subscriber gets "not publishing"
+	"receiveVideoFrom":              {whole, whole, whole},
+	"prepareReceiveVideoFrom":       {whole, whole, whole},
+	"unsubscribeFromVideo":          {whole, whole, whole},
+	"onIceCandidate":                {whole, whole, whole},
+	"reconnectStream":               {whole, whole, whole}, // a publication: publishVideo is asked, too
+	"sendMessage":                   {whole, whole, whole},
+	"streamPropertyChanged":         {no, own, own},
+	"videoData":                     {no, own, own},
+	"forceUnpublish":                {no, no, whole},
+	"forceDisconnect":               {no, no, whole},
+	"applyFilter":                   {no, ownGiven, whole},
+	"removeFilter":                  {no, ownGiven, whole},
+	"execFilterMethod":              {no, ownGiven, whole},
+	"addFilterEventListener":        {no, ownGiven, whole},
+	"removeFilterEventListener":     {no, ownGiven, whole},
+	"subscribeToSpeechToText":       {whole, whole, whole},
+	"unsubscribeFromSpeechToText":   {whole, whole, whole},
+	"setPreferredLayer":             {whole, whole, whole}, // these three are ours
+	"subscribeToActiveSpeakers":     {whole, whole, whole},
+	"unsubscribeFromActiveSpeakers": {whole, whole, whole},
+	"sessionStatus":                 {whole, whole, whole},
 }
 
 // Methods lists the methods the table knows.

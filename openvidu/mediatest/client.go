@@ -106,7 +106,7 @@ func (c *Client) Create(ctx context.Context, typ string, params any) (client.ID,
 }
 
 // Invoke implements client.Client. processOffer answers with Answer of the offer;
-// generateOffer gives Offer with the user fragment "node";
+// generateOffer gives Offer with the user fragment "node", getLayers one layer;
 // gatherCandidates raises one IceCandidateFound; the rest succeed.
 func (c *Client) Invoke(ctx context.Context, obj client.ID, op string, params, result any) error {
 	call := Call{Kind: "invoke", Object: obj, Name: op}
@@ -130,6 +130,14 @@ func (c *Client) Invoke(ctx context.Context, obj client.ID, op string, params, r
 		}
 		if out, ok := result.(*string); ok {
 			*out = Answer(offer)
+		}
+	case "getCurrentLayer":
+		if result != nil {
+			return json.Unmarshal([]byte(`{"spatial":1,"temporal":0}`), result)
+		}
+	case "getLayers":
+		if result != nil {
+			return json.Unmarshal([]byte(`[{"spatial":0,"temporal":0,"rid":"rdiv2","width":320,"height":180,"frameRate":15,"bps":150000,"active":true}]`), result)
 		}
 	case "generateOffer":
 		if out, ok := result.(*string); ok {

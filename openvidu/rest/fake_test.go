@@ -153,6 +153,31 @@ func (f *fakeRooms) Unpublish(_ context.Context, id, stream string, r openvidu.R
 	return f.note("unpublish "+stream+" "+string(r), nil)
 }
 
+func (f *fakeRooms) Layer(_ context.Context, session, connection, stream string) (openvidu.LayerState, error) {
+	return openvidu.LayerState{StreamID: stream, Preferred: openvidu.AnyLayer(), Layers: []openvidu.StreamLayer{}}, f.receives(session, connection, stream)
+}
+
+func (f *fakeRooms) SetPreferredLayer(_ context.Context, session, connection, stream string, w openvidu.LayerWish) (openvidu.LayerState, error) {
+	if err := f.receives(session, connection, stream); err != nil {
+		return openvidu.LayerState{}, err
+	}
+	if w.Spatial > 7 {
+		return openvidu.LayerState{}, &openvidu.Error{Text: "no such layer", Kind: openvidu.ErrInvalid}
+	}
+	return openvidu.LayerState{StreamID: stream, Preferred: w}, f.note("layer "+connection+" "+stream, w)
+}
+
+// receives says whether a connection has a stream: con_A has str_A.
+func (f *fakeRooms) receives(session, connection, stream string) error {
+	if err := f.find(session, connection); err != nil {
+		return err
+	}
+	if connection != "con_A" || stream != "str_A" {
+		return openvidu.ErrStreamNotFound
+	}
+	return nil
+}
+
 func (f *fakeRooms) Signal(_ context.Context, s openvidu.SignalRequest) error {
 	if err := f.find(s.SessionID, ""); err != nil {
 		return err

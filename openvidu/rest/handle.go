@@ -100,6 +100,7 @@ var refusals = []struct {
 	{openvidu.ErrUnsupported, http.StatusNotImplemented, true},
 	{openvidu.ErrLimit, http.StatusServiceUnavailable, true},
 	{openvidu.ErrMedia, http.StatusServiceUnavailable, true},
+	{openvidu.ErrBusy, http.StatusServiceUnavailable, true},
 	{openvidu.ErrStopped, http.StatusServiceUnavailable, true},
 	{context.DeadlineExceeded, http.StatusServiceUnavailable, true},
 	{context.Canceled, http.StatusServiceUnavailable, true},
@@ -131,6 +132,9 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		}
 		if f.status == http.StatusServiceUnavailable || f.status == http.StatusInsufficientStorage {
 			e.RetryAfter = time.Second
+			if own, ok := errors.AsType[*openvidu.Error](err); ok && own.RetryAfter > 0 {
+				e.RetryAfter = own.RetryAfter
+			}
 		}
 		writeError(w, r, e)
 		return

@@ -111,6 +111,8 @@ func (h *Handler) routes() {
 	api("PATCH /sessions/{sessionId}/connection/{connectionId}", handle(h, h.updateConnection))
 	api("DELETE /sessions/{sessionId}/connection/{connectionId}", handle(h, h.deleteConnection))
 	api("DELETE /sessions/{sessionId}/stream/{streamId}", handle(h, h.unpublish))
+	api("GET /sessions/{sessionId}/connection/{connectionId}/layer/{streamId}", handle(h, h.getLayer))
+	api("PUT /sessions/{sessionId}/connection/{connectionId}/layer/{streamId}", handle(h, h.setLayer))
 	api("POST /signal", handle(h, h.signal))
 	api("POST /tokens", handle(h, h.createToken))
 

@@ -19,6 +19,8 @@ type Rooms interface {
 	UpdateConnection(ctx context.Context, sessionID, connectionID string, u openvidu.ConnectionUpdate) (openvidu.ConnectionInfo, error)
 	DeleteConnection(ctx context.Context, sessionID, connectionID string, reason openvidu.Reason) error
 	Unpublish(ctx context.Context, sessionID, streamID string, reason openvidu.Reason) error
+	Layer(ctx context.Context, sessionID, connectionID, streamID string) (openvidu.LayerState, error)
+	SetPreferredLayer(ctx context.Context, sessionID, connectionID, streamID string, w openvidu.LayerWish) (openvidu.LayerState, error)
 	Signal(ctx context.Context, r openvidu.SignalRequest) error
 }
 

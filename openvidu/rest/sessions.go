@@ -37,6 +37,7 @@ type sessionBody struct {
 	AllowTranscoding           *bool          `json:"allowTranscoding"`
 	DefaultRecordingProperties *recordingBody `json:"defaultRecordingProperties"`
 	MediaNode                  *mediaNodeBody `json:"mediaNode"`
+	LastN                      *int           `json:"lastN"` // ours
 	DefaultOutputMode          *string        `json:"defaultOutputMode"`
 	DefaultRecordingLayout     *string        `json:"defaultRecordingLayout"`
 	DefaultCustomLayout        *string        `json:"defaultCustomLayout"`
@@ -73,6 +74,9 @@ func (b sessionBody) properties() (openvidu.SessionProperties, error) {
 		p.CustomSessionID = *b.CustomSessionID
 	}
 	p.AllowTranscoding = b.AllowTranscoding
+	if b.LastN != nil {
+		p.LastN = *b.LastN
+	}
 	if b.MediaNode != nil {
 		p.MediaNodeID = b.MediaNode.ID
 	}

@@ -18,25 +18,28 @@ type method func(ctx context.Context, c *openvidu.Connection, p params, reply fu
 // by the reader; joinRoom, connect, closeSession and leaveRoom change the socket
 // and are the dispatcher's.
 var methods = map[string]method{
-	"publishVideo":                publishVideo,
-	"unpublishVideo":              unpublishVideo,
-	"receiveVideoFrom":            receiveVideoFrom,
-	"prepareReceiveVideoFrom":     prepareReceiveVideoFrom,
-	"unsubscribeFromVideo":        unsubscribeFromVideo,
-	"onIceCandidate":              onIceCandidate,
-	"reconnectStream":             reconnectStream,
-	"sendMessage":                 sendMessage,
-	"forceUnpublish":              forceUnpublish,
-	"forceDisconnect":             forceDisconnect,
-	"streamPropertyChanged":       streamPropertyChanged,
-	"videoData":                   videoData,
-	"applyFilter":                 filter("applyFilter", "type"),
-	"removeFilter":                filter("removeFilter"),
-	"execFilterMethod":            filter("execFilterMethod", "method"),
-	"addFilterEventListener":      filter("addFilterEventListener", "eventType"),
-	"removeFilterEventListener":   filter("removeFilterEventListener", "eventType"),
-	"subscribeToSpeechToText":     speechToText("subscribeToSpeechToText"),
-	"unsubscribeFromSpeechToText": speechToText("unsubscribeFromSpeechToText"),
+	"publishVideo":                  publishVideo,
+	"unpublishVideo":                unpublishVideo,
+	"receiveVideoFrom":              receiveVideoFrom,
+	"prepareReceiveVideoFrom":       prepareReceiveVideoFrom,
+	"unsubscribeFromVideo":          unsubscribeFromVideo,
+	"onIceCandidate":                onIceCandidate,
+	"reconnectStream":               reconnectStream,
+	"sendMessage":                   sendMessage,
+	"forceUnpublish":                forceUnpublish,
+	"forceDisconnect":               forceDisconnect,
+	"streamPropertyChanged":         streamPropertyChanged,
+	"videoData":                     videoData,
+	"applyFilter":                   filter("applyFilter", "type"),
+	"removeFilter":                  filter("removeFilter"),
+	"execFilterMethod":              filter("execFilterMethod", "method"),
+	"addFilterEventListener":        filter("addFilterEventListener", "eventType"),
+	"removeFilterEventListener":     filter("removeFilterEventListener", "eventType"),
+	"setPreferredLayer":             setPreferredLayer,
+	"subscribeToActiveSpeakers":     subscribeToActiveSpeakers,
+	"unsubscribeFromActiveSpeakers": unsubscribeFromActiveSpeakers,
+	"subscribeToSpeechToText":       speechToText("subscribeToSpeechToText"),
+	"unsubscribeFromSpeechToText":   speechToText("unsubscribeFromSpeechToText"),
 }
 
 // dispatch serves one request; a returned error is the answer.
@@ -363,4 +366,39 @@ func speechToText(name string) method {
 		}
 		return c.SpeechToText(ctx, name)
 	}
+}
+
+// setPreferredLayer is ours. sender is understood as well as streamId.
+func setPreferredLayer(ctx context.Context, c *openvidu.Connection, p params, reply func(any)) error {
+	v := struct {
+		StreamID string  `json:"streamId"`
+		Sender   string  `json:"sender"`
+		Spatial  float64 `json:"spatialLayer"`
+		Temporal float64 `json:"temporalLayer"`
+		Width    float64 `json:"width"`
+		Height   float64 `json:"height"`
+	}{Spatial: -1, Temporal: -1}
+	if err := p.into(&v); err != nil {
+		return err
+	}
+	if v.StreamID == "" {
+		v.StreamID = v.Sender
+	}
+	if v.StreamID == "" {
+		return missing("parameter streamId is missing")
+	}
+	whole := func(x float64) int { return int(math.Round(min(max(x, -1<<20), 1<<20))) }
+	return c.SetPreferredLayer(ctx, v.StreamID, openvidu.LayerWish{
+		Spatial: whole(v.Spatial), Temporal: whole(v.Temporal), Width: whole(v.Width), Height: whole(v.Height),
+	}, reply)
+}
+
+// The two below are ours.
+
+func subscribeToActiveSpeakers(ctx context.Context, c *openvidu.Connection, _ params, reply func(any)) error {
+	return c.SubscribeToActiveSpeakers(ctx, reply)
+}
+
+func unsubscribeFromActiveSpeakers(ctx context.Context, c *openvidu.Connection, _ params, reply func(any)) error {
+	return c.UnsubscribeFromActiveSpeakers(ctx, reply)
 }

@@ -162,7 +162,7 @@ func TestParameters(t *testing.T) {
 		"onIceCandidate": {"endpointName": "con_B"}, "reconnectStream": {}, "sendMessage": {}, "forceUnpublish": {}, "forceDisconnect": {},
 		"streamPropertyChanged": {"streamId": "x", "property": "y"}, "videoData": {"height": 1}, "applyFilter": {"streamId": "x"}, "removeFilter": {},
 		"execFilterMethod": {"streamId": "x"}, "addFilterEventListener": {"streamId": "x"}, "removeFilterEventListener": {"streamId": "x"},
-		"subscribeToSpeechToText": {}, "unsubscribeFromSpeechToText": {},
+		"subscribeToSpeechToText": {}, "unsubscribeFromSpeechToText": {}, "setPreferredLayer": {"spatialLayer": 1},
 	} {
 		b.wantCode(m, b.call(m, p), -1)
 	}

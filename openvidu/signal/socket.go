@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"sync"
@@ -274,7 +275,7 @@ func (s *socket) refuse(req *jsonrpc.Request, err error) {
 	case errors.As(err, &own):
 		// Not the text: it may hold what the browser took for a token.
 		s.log.Debug("request refused", obs.Remote("method", req.Method), "code", int(own.Code))
-		s.fail(req, int(own.Code), own.Text)
+		s.failWith(req, int(own.Code), own.Text, hint(own))
 	case errors.As(err, &wire):
 		s.fail(req, wire.Code, wire.Message)
 	case errors.Is(err, context.Canceled):
@@ -307,13 +308,26 @@ func (s *socket) reply(req *jsonrpc.Request, result any) {
 // fail writes an error; requests without id get none. req is nil when there was
 // no envelope.
 func (s *socket) fail(req *jsonrpc.Request, code int, message string) {
+	s.failWith(req, code, message, nil)
+}
+
+// hint is the data of an error after which the same request may be granted.
+func hint(e *openvidu.Error) any {
+	if e.RetryAfter <= 0 {
+		return nil
+	}
+	return fmt.Sprintf(`{"retryAfter":%d}`, max(1, int(e.RetryAfter/time.Second)))
+}
+
+// failWith is fail with the error's data, nil for none.
+func (s *socket) failWith(req *jsonrpc.Request, code int, message string, data any) {
 	var id json.RawMessage
 	if req != nil {
 		if id = req.ID; id == nil {
 			return
 		}
 	}
-	s.write(jsonrpc.Failure(id, &jsonrpc.Error{Code: code, Message: message}))
+	s.write(jsonrpc.Failure(id, &jsonrpc.Error{Code: code, Message: message, Data: data}))
 }
 
 func (s *socket) write(v any) {

@@ -56,6 +56,7 @@ type leg struct {
 	// Guarded by the lock of the Peer's shard.
 	agent   *ice.Agent
 	tag     uint32
+	checkAt time.Time // not before then we knock
 	conn    *dtls.Conn
 	chosen  ice.Pair // the selected pair
 	hasPair bool

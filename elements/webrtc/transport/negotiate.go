@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/govidu/govidu/elements/webrtc/transport/congestion"
+	"github.com/govidu/govidu/elements/webrtc/transport/ice"
 	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/pipeline"
 )
@@ -110,6 +111,9 @@ func (l *leg) begin() (err error) {
 		}
 		if !slices.Contains(p.transports, l) {
 			p.transports = append(p.transports, l)
+		}
+		if l.agent.Role() == ice.Controlled {
+			l.checkAt = t.now.Add(firstCheck)
 		}
 		err = l.agent.SetRemote(l.plan.ufrag, l.plan.pwd, l.plan.lite, t.now)
 		l.afterICE(t)

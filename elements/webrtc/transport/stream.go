@@ -277,7 +277,10 @@ func (r *Receiver) encodingOf(in *rtpIn, now time.Time) *encoding {
 	if len(r.encs) > 1 {
 		rid := string(in.extension(r.ext.rid))
 		at := slices.IndexFunc(r.encs, func(e *encoding) bool { return e.rid == rid })
-		if at < 0 {
+		if rid == "" { // it may be known by its place in the description
+			at = slices.Index(r.declared, in.header.SSRC)
+		}
+		if at < 0 || at >= len(r.encs) {
 			return nil
 		}
 		e = r.encs[at]

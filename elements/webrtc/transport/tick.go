@@ -19,7 +19,11 @@ const (
 	// retireAfter is how long a DTLS connection without data channels is kept
 	// whole after its handshake.
 	retireAfter = 5 * time.Second
-	farOff      = time.Duration(1<<63 - 1)
+	// firstCheck is how long an answerer leaves it to the peer to knock first. Our
+	// answer is on its way: to a peer that does not know our addresses yet we would
+	// be a stranger, and some take long to trust those.
+	firstCheck = 250 * time.Millisecond
+	farOff     = time.Duration(1<<63 - 1)
 )
 
 // soon makes the ticker come at an instant at the latest. The caller holds the
@@ -100,7 +104,9 @@ func (p *Peer) everySecond(t *turn) {
 
 // tick does what is due of a leg.
 func (l *leg) tick(t *turn, second bool) {
-	if next := l.agent.Next(); !next.IsZero() && !next.After(t.now) {
+	if next := l.agent.Next(); t.now.Before(l.checkAt) {
+		l.peer.soon(l.checkAt)
+	} else if !next.IsZero() && !next.After(t.now) {
 		if !l.heardAt.IsZero() {
 			l.agent.Heard(l.heardAt)
 		}

@@ -463,6 +463,18 @@
       entry.video.remove();
       watched.delete(streamId);
     },
+    // Who offered, and what layers the own offer has.
+    async negotiation(streamId) {
+      const pc = streamId ? watched.get(streamId).pc() : publisher.stream.getRTCPeerConnection();
+      return {
+        remote: pc.remoteDescription.type,
+        rids: [...pc.localDescription.sdp.matchAll(/^a=rid:(\S+) send/gm)].map((match) => match[1]),
+      };
+    },
+    // The peer connection of a subscription ends, as if its network had.
+    async breakMedia(streamId) {
+      watched.get(streamId).pc().close();
+    },
     async events() {
       return events;
     },
