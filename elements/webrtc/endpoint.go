@@ -52,7 +52,7 @@ func newEndpoint(engine *transport.Engine, d Defaults) func(context.Context, ele
 		}
 		peer, err := engine.NewPeer(transport.PeerConfig{
 			Epoch: e.Graph().Epoch(), DataChannels: p.UseDataChannels, Certificate: certificate, DSCP: p.QosDscp.mark(),
-			RecvOnly: p.Recvonly, SendOnly: p.Sendonly, Log: e.Log(), Handler: e.handler(),
+			RecvOnly: p.Recvonly, SendOnly: p.Sendonly, Simulcast: true, Log: e.Log(), Handler: e.handler(),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("create WebRtcEndpoint: %w: %w", kerr.NotEnoughResources, err)

@@ -25,6 +25,8 @@ type Clip struct {
 	Codec         codec.Name
 	Width, Height int
 	Video, Audio  [][]byte
+
+	kbps int
 }
 
 var made = struct {
@@ -35,13 +37,18 @@ var made = struct {
 // Make gives the clip of that number (1 to 9), VP8 or H264, with sides in pixels;
 // each is encoded once per process, by ffmpeg.
 func Make(ctx context.Context, number int, name codec.Name, width, height int) (*Clip, error) {
+	return MakeOf(ctx, number, name, width, height, 600)
+}
+
+// MakeOf is Make with a bitrate of the video, in kbit/s.
+func MakeOf(ctx context.Context, number int, name codec.Name, width, height, kbps int) (*Clip, error) {
 	made.Lock()
 	defer made.Unlock()
-	key := fmt.Sprint(number, name, width, height)
+	key := fmt.Sprint(number, name, width, height, kbps)
 	if c := made.clips[key]; c != nil {
 		return c, nil
 	}
-	c := &Clip{Number: number, Codec: name, Width: width, Height: height}
+	c := &Clip{Number: number, Codec: name, Width: width, Height: height, kbps: kbps}
 	if err := c.encode(ctx); err != nil {
 		return nil, err
 	}
@@ -55,7 +62,7 @@ func (c *Clip) encode(ctx context.Context) error {
 		raw.Write(paint(c.Number, c.Width, c.Height, n).Pix)
 	}
 	args := []string{"-f", "rawvideo", "-pix_fmt", "rgba", "-s", fmt.Sprintf("%dx%d", c.Width, c.Height), "-r", "25", "-i", "-",
-		"-pix_fmt", "yuv420p", "-g", fmt.Sprint(keyEvery), "-keyint_min", fmt.Sprint(keyEvery), "-b:v", "600k", "-threads", "1"}
+		"-pix_fmt", "yuv420p", "-g", fmt.Sprint(keyEvery), "-keyint_min", fmt.Sprint(keyEvery), "-b:v", fmt.Sprint(c.kbps, "k"), "-threads", "1"}
 	if c.Codec == codec.H264 {
 		args = append(args, "-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-profile:v", "baseline",
 			"-x264-params", "scenecut=0:slices=1", "-bsf:v", "h264_metadata=aud=insert", "-f", "h264", "-")

@@ -28,6 +28,7 @@ const mtu = 1180
 type Sender struct {
 	*webrtctest.Browser
 	begin time.Time
+	extra []*layer // of a simulcast, over the first
 	clip  atomic.Pointer[Clip]
 	mute  atomic.Bool
 	ctx   context.Context
@@ -39,16 +40,7 @@ type Sender struct {
 // in the past. Start makes it send, the test's end or Close ends it.
 func NewSender(t testing.TB, c *Clip, begin time.Time) *Sender {
 	t.Helper()
-	s := &Sender{begin: begin}
-	s.clip.Store(c)
-	s.ctx, s.stop = context.WithCancel(context.Background())
-	s.Browser = webrtctest.New(t, webrtctest.Options{Interceptors: func(reg *interceptor.Registry) {
-		again, err := nack.NewResponderInterceptor()
-		if err != nil {
-			t.Fatal(err)
-		}
-		reg.Add(again)
-	}})
+	s := newSender(t, c, begin, nil)
 	mime := webrtc.MimeTypeVP8
 	if c.Codec == codec.H264 {
 		mime = webrtc.MimeTypeH264
@@ -58,20 +50,40 @@ func NewSender(t testing.TB, c *Clip, begin time.Time) *Sender {
 	return s
 }
 
+// newSender is a sender without tracks; codecs as in webrtctest.Options.
+func newSender(t testing.TB, c *Clip, begin time.Time, codecs func(*webrtc.MediaEngine)) *Sender {
+	t.Helper()
+	s := &Sender{begin: begin}
+	s.clip.Store(c)
+	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.Browser = webrtctest.New(t, webrtctest.Options{Codecs: codecs, Interceptors: func(reg *interceptor.Registry) {
+		again, err := nack.NewResponderInterceptor()
+		if err != nil {
+			t.Fatal(err)
+		}
+		reg.Add(again)
+	}})
+	return s
+}
+
 // Start begins to send; the peer must be connected.
 func (s *Sender) Start() {
 	for _, sender := range s.PC.GetSenders() {
+		if len(s.extra) > 0 && sender.Track().Kind() == webrtc.RTPCodecTypeVideo {
+			s.startLayers(sender)
+			continue
+		}
 		ssrc := uint32(sender.GetParameters().Encodings[0].SSRC)
 		if sender.Track().Kind() == webrtc.RTPCodecTypeAudio {
 			l := &lane{Sender: s, track: s.Audio, ssrc: ssrc, rate: 48000, each: soundTime, base: 77_000_000, cut: &codecs.OpusPayloader{}}
-			s.wg.Go(func() { l.send(func(c *Clip) [][]byte { return c.Audio }, 1) })
+			s.wg.Go(func() { l.send(l.clip.Load, func(c *Clip) [][]byte { return c.Audio }, 1) })
 			continue
 		}
 		l := &lane{Sender: s, track: s.Video, ssrc: ssrc, rate: 90000, each: PictureTime, base: 4_000_000_000, cut: &codecs.VP8Payloader{EnablePictureID: true}}
 		if s.clip.Load().Codec == codec.H264 {
 			l.cut = &codecs.H264Payloader{}
 		}
-		s.wg.Go(func() { l.send(func(c *Clip) [][]byte { return c.Video }, keyEvery) })
+		s.wg.Go(func() { l.send(l.clip.Load, func(c *Clip) [][]byte { return c.Video }, keyEvery) })
 	}
 }
 
@@ -100,15 +112,17 @@ type lane struct {
 	base  uint32 // timestamp of unit 0
 	each  time.Duration
 	cut   rtp.Payloader
+	rid   string // and its header extension, of a simulcast
+	ridID uint8
 }
 
-func (l *lane) send(units func(*Clip) [][]byte, key int) {
+func (l *lane) send(shown func() *Clip, units func(*Clip) [][]byte, key int) {
 	n := int(time.Since(l.begin) / l.each)
 	n += key - n%key
-	clip, seq, reported := l.clip.Load(), uint16(0), time.Time{}
+	clip, seq, reported := shown(), uint16(0), time.Time{}
 	for ; l.wait(n); n++ {
 		if n%key == 0 {
-			clip = l.clip.Load()
+			clip = shown()
 		}
 		mute := l.mute.Load()
 		if !mute && time.Since(reported) > time.Second {
@@ -122,9 +136,11 @@ func (l *lane) send(units func(*Clip) [][]byte, key int) {
 			if mute {
 				continue
 			}
-			_ = l.track.WriteRTP(&rtp.Packet{Payload: b, Header: rtp.Header{ // a peer that is gone is no fault of the sender
-				Version: 2, Marker: key > 1 && i == len(payloads)-1, SequenceNumber: seq, Timestamp: l.at(time.Duration(n) * l.each),
-			}})
+			h := rtp.Header{Version: 2, Marker: key > 1 && i == len(payloads)-1, SequenceNumber: seq, Timestamp: l.at(time.Duration(n) * l.each)}
+			if l.rid != "" {
+				_ = h.SetExtension(l.ridID, []byte(l.rid))
+			}
+			_ = l.track.WriteRTP(&rtp.Packet{Header: h, Payload: b}) // a peer that is gone is no fault of the sender
 		}
 	}
 }

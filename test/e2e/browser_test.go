@@ -129,15 +129,9 @@ func startBrowser(command func(name string, args ...string) *exec.Cmd, host stri
 			b.stop()
 		}
 	}()
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
-	if err != nil {
+	if err := b.serve(host); err != nil {
 		return nil, err
 	}
-	b.fixtures = httptest.NewUnstartedServer(fixtures())
-	_ = b.fixtures.Listener.Close()
-	b.fixtures.Listener = listener
-	b.fixtures.Start()
-
 	args := append([]string{"--user-data-dir=" + profile, "--unsafely-treat-insecure-origin-as-secure=" + b.fixtures.URL}, chromiumFlags...)
 	b.chromium, err = startProcess(command(chromiumPath(), append(args, "about:blank")...), &tail{})
 	if err != nil {
@@ -148,29 +142,50 @@ func startBrowser(command func(name string, args ...string) *exec.Cmd, host stri
 		return nil, err
 	}
 
+	if err := b.drive(command, "connect", endpoint); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// serve opens the pages of the fixtures.
+func (b *browser) serve(host string) error {
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		return err
+	}
+	b.fixtures = httptest.NewUnstartedServer(fixtures())
+	_ = b.fixtures.Listener.Close()
+	b.fixtures.Listener = listener
+	b.fixtures.Start()
+	return nil
+}
+
+// drive starts the driver and has it connect to the browser.
+func (b *browser) drive(command func(name string, args ...string) *exec.Cmd, op, endpoint string) (err error) {
 	cmd := command("node", "driver.mjs")
 	cmd.Dir = "js"
 	// The dev server's certificate is its own; openvidu-node-client runs here.
 	cmd.Env = append(os.Environ(), "NODE_TLS_REJECT_UNAUTHORIZED=0", "NODE_NO_WARNINGS=1")
 	if b.in, err = cmd.StdinPipe(); err != nil {
-		return nil, err
+		return err
 	}
 	read, write, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	cmd.Stdout = write
 	b.driver, err = startProcess(cmd, &tail{})
 	_ = write.Close()
 	if err != nil {
 		_ = read.Close()
-		return nil, err
+		return err
 	}
 	go b.read(read)
-	if err := b.do(30*time.Second, "connect", map[string]any{"endpoint": endpoint}, nil); err != nil {
-		return nil, fmt.Errorf("%w\n%s", err, b.driver.log)
+	if err := b.do(30*time.Second, op, map[string]any{"endpoint": endpoint}, nil); err != nil {
+		return fmt.Errorf("%w\n%s", err, b.driver.log)
 	}
-	return b, nil
+	return nil
 }
 
 // debuggingEndpoint waits for the file in which Chromium tells its port.

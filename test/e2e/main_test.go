@@ -54,7 +54,7 @@ func prepare() error {
 		}
 	}
 	missing := false
-	for _, name := range []string{"playwright-core", "hls.js"} {
+	for _, name := range []string{"playwright-core", "puppeteer-core", "hls.js"} {
 		_, err := os.Stat("js/node_modules/" + name + "/package.json")
 		missing = missing || err != nil
 	}

@@ -195,9 +195,12 @@ type media struct {
 	VideoBytes      float64
 	FramesDropped   float64
 	Freezes         float64 // their sum in s
+	FreezeCount     float64
+	KeyFrames       float64
 	FrameHeight     float64
 	NACKs, PLIs     float64
 	AudioEnergy     float64
+	AudioPackets    float64
 	AudioSamples    float64
 	AudioConcealed  float64 // of them, but not in silence
 	AudioCodec      string

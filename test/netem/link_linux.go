@@ -95,6 +95,18 @@ func (l *Link) Counters() (out, in Counters) {
 	return c[0], c[1]
 }
 
+// Waiting is for how long what comes now waits for its turn where the rate is bounded,
+// from here and from there.
+func (l *Link) Waiting() (out, in time.Duration) {
+	var d [2]time.Duration
+	for i, w := range l.ways {
+		w.mu.Lock()
+		d[i] = max(time.Until(w.way.free), 0)
+		w.mu.Unlock()
+	}
+	return d[0], d[1]
+}
+
 // Command is a command that runs at the far end.
 func (l *Link) Command(name string, args ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", l.Namespace, name}, args...)...)

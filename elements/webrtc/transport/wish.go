@@ -19,10 +19,16 @@ type layerWish struct {
 var anyLayer = layerWish{Best, Best, 0, 0}
 
 // SetLayerWish bounds what is forwarded of a video in layers: to the spatial and
-// the temporal one of these ranks (see Receiver.Layers), Best for no bound, and
-// to the smallest that fills a picture of so many pixels, 0 for no bound. A
-// negative spatial one forwards nothing. The bandwidth may have it less.
+// the temporal one of these ranks (see Receiver.Layers), Best or less than 0 for no
+// bound, and to the smallest that fills a picture of so many pixels, 0 for no bound.
+// The bandwidth may have it less.
 func (s *Sender) SetLayerWish(spatial, temporal, maxWidth, maxHeight int) {
+	if spatial < 0 {
+		spatial = Best
+	}
+	if temporal < 0 {
+		temporal = Best
+	}
 	s.peer.under(func(t *turn) {
 		s.wished = layerWish{spatial, temporal, maxWidth, maxHeight}
 		s.want(t.now)
@@ -128,6 +134,7 @@ func (l *leg) wishRate(s *Sender, now time.Time) {
 	}
 	l.rate.Wish(best * 12 / 10)
 	c := l.peer.caps.Load()
-	l.rate.Set(c.MinVideoSend*1000, c.MaxVideoSend*1000, c.StartVideoSend)
+	// A least is for encoders: what the way does not take cannot be sent in layers.
+	l.rate.Set(0, c.MaxVideoSend*1000, c.StartVideoSend)
 	s.want(now)
 }

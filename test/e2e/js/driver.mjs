@@ -14,6 +14,7 @@ const { default: nodeClient } = await import('openvidu-node-client');
 const say = (message) => process.stdout.write(JSON.stringify(message) + '\n');
 
 let browser;
+let firefox;
 let openvidu;
 const pages = new Map();
 const sessions = new Map();
@@ -24,6 +25,16 @@ function page(id) {
   return entry.page;
 }
 
+// openFirefox opens a page in Firefox, whose objects are near enough to Chromium's.
+async function openFirefox(id, url) {
+  const context = await firefox.createBrowserContext();
+  const opened = await context.newPage();
+  opened.on('console', (message) => say({ log: { page: id, level: message.type(), text: message.text() } }));
+  opened.on('pageerror', (error) => say({ log: { page: id, level: 'exception', text: String(error.stack || error) } }));
+  pages.set(id, { page: opened, context });
+  await opened.goto(url);
+}
+
 const testid = (params) => page(params.page).getByTestId(params.testid);
 
 const ops = {
@@ -31,7 +42,14 @@ const ops = {
     browser = await chromium.connectOverCDP(endpoint);
     return browser.version();
   },
+  // Firefox, over WebDriver BiDi.
+  async connectFirefox({ endpoint }) {
+    const { default: puppeteer } = await import('puppeteer-core');
+    firefox = await puppeteer.connect({ browserWSEndpoint: endpoint, protocol: 'webDriverBiDi', acceptInsecureCerts: true, defaultViewport: null });
+    return firefox.version();
+  },
   async open({ page: id, url, width, height, mobile }) {
+    if (firefox) return openFirefox(id, url);
     const context = await browser.newContext({
       ignoreHTTPSErrors: true,
       acceptDownloads: true,

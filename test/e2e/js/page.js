@@ -81,7 +81,7 @@
     watched.set(stream.streamId, {
       video,
       subscriber,
-      pc: () => subscriber.stream.getRTCPeerConnection(),
+      pc: () => subscriber.stream.webRtcPeer && subscriber.stream.getRTCPeerConnection(), // later, when the server offers
       connectionId: stream.connection.connectionId,
     });
   }
@@ -307,6 +307,8 @@
           item.videoBytes = report.bytesReceived;
           item.framesDropped = report.framesDropped;
           item.freezes = report.totalFreezesDuration;
+          item.freezeCount = report.freezeCount;
+          item.keyFrames = report.keyFramesDecoded;
           item.frameHeight = report.frameHeight;
           item.nacks = report.nackCount;
           item.plis = report.pliCount;
