@@ -113,3 +113,102 @@ func TestRateDrop(t *testing.T) {
 	link.Set(wide)
 	until("the largest picture again", 20*time.Second, func(h float64) bool { return h >= 360 })
 }
+
+// layerState is the answer to setPreferredLayer.
+type layerState struct {
+	Current struct{ Spatial, Temporal int }
+	Layers  []struct {
+		Spatial, Temporal, Width, Height, Bps int
+		RID                                   string
+		Active                                bool
+	}
+}
+
+// prefers asks for a spatial layer, -1 for any.
+func (p *page) prefers(streamID string, spatial int) (state layerState) {
+	p.t.Helper()
+	p.call("request", map[string]any{"method": "setPreferredLayer", "params": map[string]any{"streamId": streamID, "spatialLayer": spatial}}, &state)
+	return state
+}
+
+// TestLayers: the unmodified library in Chromium publishes in three layers. A
+// subscriber who asks for the lowest gets little, soon; who changes a hundred times
+// sees no broken picture and no pause.
+func TestLayers(t *testing.T) {
+	if os.Getenv("GOVIDU_NETWORK") == "" {
+		t.Skip("takes minutes and judges times: GOVIDU_NETWORK=1")
+	}
+	s := startServer(t, "--webrtc-simulcast", "--video-max-recv-bandwidth=0", "--video-max-send-bandwidth=0")
+	id := s.session(nil)
+	alice, bob := openPage(t, "alice"), openPage(t, "bob")
+	for _, p := range []*page{alice, bob} {
+		token, _ := s.connection(id, "PUBLISHER", nil)
+		p.join(token, "")
+	}
+	cam := alice.publish(map[string]any{"resolution": "960x540", "frameRate": 15})
+	if n := alice.negotiation(nil); len(n.RIDs) != 3 {
+		t.Fatalf("the page offers the layers %v", n.RIDs)
+	}
+	stream := cam.StreamID
+	bob.hears(stream)
+	var state layerState
+	eventually(t, 60*time.Second, "three layers come", func() error {
+		state = bob.prefers(stream, -1)
+		n := 0
+		for _, l := range state.Layers {
+			if l.Active && l.Temporal == 0 && l.Bps > 0 {
+				n++
+			}
+		}
+		return want(n == 3, "%+v", state.Layers)
+	})
+	t.Logf("layers %+v", state.Layers)
+	eventually(t, 40*time.Second, "the highest is shown", func() error {
+		return want(bob.inbound()[stream].FrameHeight == 540, "%v high", bob.inbound()[stream].FrameHeight)
+	})
+
+	bob.prefers(stream, 0)
+	time.Sleep(2 * time.Second)
+	first := bob.inbound()[stream]
+	time.Sleep(2 * time.Second)
+	last := bob.inbound()[stream]
+	kbps := (last.VideoBytes - first.VideoBytes) * 8 / (last.At - first.At)
+	t.Logf("the lowest layer: %.0f kbit/s, %.0f high", kbps, last.FrameHeight)
+	if kbps >= 250 || last.FrameHeight != 135 {
+		t.Errorf("2 s after the lowest was asked for: %.0f kbit/s, %.0f high", kbps, last.FrameHeight)
+	}
+
+	bob.call("watchGaps", stream, nil)
+	before, begin := bob.inbound()[stream], time.Now()
+	const switches = 100
+	slowest := time.Duration(0)
+	for n := range switches {
+		spatial := 2 * ((n + 1) % 2)
+		asked := time.Now()
+		bob.prefers(stream, spatial)
+		eventually(t, 20*time.Second, "the other layer is shown", func() error {
+			height := bob.inbound()[stream].FrameHeight
+			return want((height == 540) == (spatial == 2) && (height == 135) == (spatial == 0), "%.0f high, layer %d is wanted", height, spatial)
+		})
+		slowest = max(slowest, time.Since(asked))
+	}
+	after := bob.inbound()[stream]
+	var gaps struct {
+		Worst, Frames float64
+		At            [][2]float64
+	}
+	bob.call("gaps", stream, &gaps)
+	t.Logf("%d switches in %.0f s, the slowest %v: %.0f frames decoded, %.0f dropped, %.0f PLIs, %.0f NACKs, %.0f freezes of %.2f s in all, longest pause %.0f ms",
+		switches, time.Since(begin).Seconds(), slowest.Round(time.Millisecond), after.FramesDecoded-before.FramesDecoded, after.FramesDropped-before.FramesDropped,
+		after.PLIs-before.PLIs, after.NACKs-before.NACKs, after.FreezeCount-before.FreezeCount, after.Freezes-before.Freezes, gaps.Worst)
+	if n := after.PLIs - before.PLIs; n > 2 {
+		t.Errorf("the decoder asked for %.0f keyframes", n)
+	}
+	if n := after.FramesDropped - before.FramesDropped; n > (after.FramesDecoded-before.FramesDecoded)/100 {
+		t.Errorf("%.0f frames dropped of %.0f", n, after.FramesDecoded-before.FramesDecoded)
+	}
+	if gaps.Worst > 500 {
+		t.Errorf("a pause of %.0f ms: %v", gaps.Worst, gaps.At)
+	}
+	s.healthy()
+}

@@ -151,6 +151,13 @@ func (c *call) victim(job string, element client.ID, media ...stream) *victim {
 // negotiate connects a browser with an endpoint of the node.
 func (c *call) negotiate(id client.ID, b *webrtctest.Browser) {
 	c.t.Helper()
+	b.Offer()
+	c.answer(id, b)
+}
+
+// answer connects a browser that has made its offer.
+func (c *call) answer(id client.ID, b *webrtctest.Browser) {
+	c.t.Helper()
 	candidates := make(chan webrtc.ICECandidateInit, 64)
 	c.control.subscribe(id, "IceCandidateFound", func(data json.RawMessage) {
 		var e struct {
@@ -166,7 +173,7 @@ func (c *call) negotiate(id client.ID, b *webrtctest.Browser) {
 			}
 		}
 	})
-	answer := c.control.text(id, "processOffer", map[string]any{"offer": b.Offer()})
+	answer := c.control.text(id, "processOffer", map[string]any{"offer": b.PC.LocalDescription().SDP})
 	if err := c.control.failure(); err != nil {
 		c.t.Fatal(err)
 	}

@@ -473,6 +473,31 @@
         rids: [...pc.localDescription.sdp.matchAll(/^a=rid:(\S+) send/gm)].map((match) => match[1]),
       };
     },
+    // A request that the library has no method for.
+    async request({ method, params }) {
+      return new Promise((resolve, reject) =>
+        ov.sendRequest(method, params, (error, answer) => (error ? reject(plain(error)) : resolve(answer))));
+    },
+    // From now on the pauses between pictures that are shown are noted.
+    async watchGaps(streamId) {
+      const entry = watched.get(streamId);
+      const { video } = entry;
+      entry.gaps = { worst: 0, frames: 0, at: [] };
+      let last = 0;
+      const shown = (now) => {
+        if (last) {
+          entry.gaps.worst = Math.max(entry.gaps.worst, now - last);
+          if (now - last > 500) entry.gaps.at.push([Math.round(now), Math.round(now - last)]);
+        }
+        last = now;
+        entry.gaps.frames++;
+        video.requestVideoFrameCallback(shown);
+      };
+      video.requestVideoFrameCallback(shown);
+    },
+    async gaps(streamId) {
+      return watched.get(streamId).gaps;
+    },
     // The peer connection of a subscription ends, as if its network had.
     async breakMedia(streamId) {
       watched.get(streamId).pc().close();

@@ -97,7 +97,7 @@ func (x *Selector) NeedsKey() bool {
 }
 
 func (x *Selector) mustKey() bool {
-	return x.changed || x.foreign || x.target.enc != x.enc || x.capS < x.goalS
+	return x.changed || x.foreign || x.target.enc != x.enc || x.capS < x.goalS || x.capT < 0
 }
 
 // WantsKeyFrame tells which encoding shall be asked for a keyframe; ok at most each

@@ -11,6 +11,9 @@ const (
 	// it needs, for riseAfter.
 	riseRoom  = 1.15
 	riseAfter = 2 * time.Second
+	// What is to be left for a smaller encoding is sent no more when there is less than
+	// this share of its bandwidth, even if that one has no keyframe yet.
+	haltShare = 0.8
 )
 
 // target is what a Selector wants to forward.
@@ -152,6 +155,9 @@ func (x *Selector) set(v *view, p pick) {
 		x.goalS, x.goalT = g.capS, g.capT
 	case at > p.rank:
 		x.goalT = 0 // the next keyframe leads down: until then as little as possible
+		if g.allow > 0 && g.allow < haltShare*v.ranks[at].bps[0] {
+			x.goalT = -1 // which is nothing: what queues up now would delay that keyframe, and sound
+		}
 	default:
 		x.goalS, x.goalT = noCap, g.wish.temporal
 	}

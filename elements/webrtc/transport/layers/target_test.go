@@ -187,6 +187,59 @@ func TestAllow(t *testing.T) {
 	}
 }
 
+// TestHalt sends nothing while a smaller encoding has no keyframe and there is far too
+// little room for the present one; either keyframe ends that.
+func TestHalt(t *testing.T) {
+	for _, back := range []bool{false, true} {
+		w := seeded(shape{name: codec.VP8, encs: 2, spatials: 1, temporal: 1})
+		w.pub.weight = 1
+		show := func(pictures int, keys bool) {
+			for range pictures {
+				for i := range w.pub.e {
+					w.pub.e[i].wantKey = w.pub.e[i].wantKey && keys
+				}
+				for _, v := range w.pub.picture() {
+					v.packet.Payload = append(v.packet.Payload, make([]byte, 1000*v.enc)...)
+					if v.begin && w.pub.frames[v.id].key {
+						v.packet.Payload[13] = byte(1 + v.enc) // widths that differ
+					}
+					w.deliver(v)
+				}
+				w.tick()
+			}
+		}
+		show(90, true)
+		if s, _ := w.sub.x.Current(); s != 1 {
+			t.Fatalf("rank %d before", s)
+		}
+		w.sub.x.Allow(w.source.Layers()[0].Bps*11/10, w.now)
+		from := len(w.sub.packets)
+		show(30, false)
+		if n := len(w.sub.packets) - from; n != 0 {
+			t.Errorf("%d packets after there was no room for them", n)
+		}
+		if !w.sub.x.NeedsKey() {
+			t.Error("no keyframe is waited for")
+		}
+		want := 0
+		if back {
+			w.sub.x.Allow(0, w.now)
+			show(30, false)
+			if len(w.sub.packets) != from {
+				t.Error("packets without a keyframe after a gap")
+			}
+			want = 1
+		}
+		show(60, true)
+		if s, _ := w.sub.x.Current(); s != want || len(w.sub.packets) == from {
+			t.Errorf("rank %d, %d packets, want rank %d", s, len(w.sub.packets)-from, want)
+		}
+		if r := w.sub.judge(t, w.pub); r.holes+r.undecodable+r.incomplete != 0 {
+			t.Errorf("%+v", r)
+		}
+	}
+}
+
 // TestSilence leaves an encoding that stops for the next lower one, and comes back.
 func TestSilence(t *testing.T) {
 	w := seeded(shape{name: codec.VP8, encs: 3, spatials: 1, temporal: 1})
