@@ -25,7 +25,7 @@ run: web build ## Start a developer server on https://localhost:4443; the worker
 	@mkdir -p .tools; ($(MAKE) --no-print-directory worker >.tools/worker.log 2>&1 && echo "The media worker is built." || echo "The media worker was not built: see .tools/worker.log") &
 	exec bin/openvidu-server --dev $(ARGS)
 
-test: have-gcc-gstreamer-node-chromium-ffmpeg-nginx-jq ## Everything: page, build, lint, unit tests with -race, GStreamer, end to end
+test: have-gcc-gstreamer-node-chromium-firefox-ffmpeg-nginx-jq ## Everything: page, build, lint, unit tests with -race, GStreamer, end to end
 	$(MAKE) --no-print-directory web build worker
 	scripts/test.sh
 test-race: have-gcc-ffmpeg-nginx-jq ## Unit tests with the race detector
@@ -33,10 +33,10 @@ test-race: have-gcc-ffmpeg-nginx-jq ## Unit tests with the race detector
 test-gst: worker have-ffmpeg-nginx ## Tests of what needs GStreamer
 	go vet -tags gst $(GST)
 	CGO_ENABLED=1 go test -tags gst -count=1 -p 1 -timeout 15m -run "^($$(grep -l '^//go:build gst' $(GST:=/*_test.go) | xargs grep -hoP '^func \KTest\w+' | paste -sd'|'))$$" $(GST)
-test-e2e: web build worker have-node-chromium-ffmpeg-nginx ## End-to-end tests: the binaries, real Chromium, the old clients
+test-e2e: web build worker have-node-chromium-firefox-ffmpeg-nginx ## End-to-end tests: the binaries, real Chromium, the old clients
 	$(E2E) -timeout 20m ./test/...
-test-faults: web build worker have-node-chromium-ffmpeg-nginx ## Long tests: kill -9, crashing workers, leaks, every layout, strict times (run alone)
-	GOVIDU_RUNS=$(or $(RUNS),10) GOVIDU_KILLS=20 GOVIDU_CRASHES=50 GOVIDU_CYCLES=1000 GOVIDU_COMPOSED=1 GOVIDU_STRICT_TIMES=1 $(E2E) -v -timeout 90m ./test/e2e/... ./test/faults/... ./test/sync/...
+test-faults: web build worker have-node-chromium-firefox-ffmpeg-nginx ## Long tests: kill -9, crashing workers, leaks, every layout, bad networks, floods, strict times (run alone)
+	GOVIDU_RUNS=$(or $(RUNS),10) GOVIDU_KILLS=20 GOVIDU_CRASHES=50 GOVIDU_CYCLES=1000 GOVIDU_COMPOSED=1 GOVIDU_NETWORK=1 GOVIDU_STRICT_TIMES=1 $(E2E) -v -timeout 90m ./test/e2e/... ./test/faults/... ./test/sync/...
 test-storage: web build worker have-gcc-node-chromium-ffmpeg-nginx-buckets ## Recordings in buckets of S3, Google Cloud and Azure, all on this machine
 	GOVIDU_BUCKETS=1 $(E2E) -tags gcs,azure -v -timeout 15m -run Storage ./test/storage ./test/e2e
 test-examples: build worker have-node-chromium ## Every example: its server, its page in Chromium

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the named tools if they are missing: gcc make node chromium ffmpeg xvfb
+# Installs the named tools if they are missing: gcc make node chromium firefox ffmpeg xvfb
 # jq (and openssl: with them strangers check a recording's proof)
 # gstreamer (to build and run media workers) gstreamer-runtime (to run them)
 # nginx (with its RTMP module; tests start it, the system does not)
@@ -45,6 +45,7 @@ for tool in "$@"; do
 	gcc) command -v gcc >/dev/null && [ -e /usr/include/stdlib.h ] || packages+=(gcc libc6-dev) ;;
 	make) command -v make >/dev/null || packages+=(make) ;;
 	chromium) [ -n "${CHROMIUM:-}" ] || command -v chromium >/dev/null || packages+=(chromium fonts-dejavu-core) ;;
+	firefox) [ -n "${FIREFOX:-}" ] || command -v firefox-esr >/dev/null || packages+=(firefox-esr) ;;
 	xvfb) command -v Xvfb >/dev/null || packages+=(xvfb) ;;
 	ffmpeg) command -v ffmpeg >/dev/null && command -v ffprobe >/dev/null || packages+=(ffmpeg) ;;
 	jq) command -v jq >/dev/null && command -v openssl >/dev/null || packages+=(jq openssl) ;;

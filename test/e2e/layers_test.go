@@ -114,13 +114,20 @@ func TestRateDrop(t *testing.T) {
 	until("the largest picture again", 20*time.Second, func(h float64) bool { return h >= 360 })
 }
 
+// layerPlace names a layer.
+type layerPlace struct {
+	Spatial  int `json:"spatialLayer"`
+	Temporal int `json:"temporalLayer"`
+}
+
 // layerState is the answer to setPreferredLayer.
 type layerState struct {
-	Current struct{ Spatial, Temporal int }
+	Current layerPlace
 	Layers  []struct {
-		Spatial, Temporal, Width, Height, Bps int
-		RID                                   string
-		Active                                bool
+		layerPlace
+		Width, Height, Bps int
+		RID                string
+		Active             bool
 	}
 }
 

@@ -64,12 +64,11 @@ func (f *flooded) subscriber(source client.ID, o webrtctest.Options) (*webrtctes
 }
 
 // stream is a publisher's video, about 3.5 Mbit/s: 400 packets of 1100 bytes in a second.
-func (f *flooded) stream() (*webrtctest.Browser, client.ID, *atomic.Int64) {
+func (f *flooded) stream() (*webrtctest.Browser, client.ID) {
 	f.t.Helper()
 	b := webrtctest.New(f.t, webrtctest.Options{})
 	b.Publish(webrtc.MimeTypeVP8, webrtc.RTPTransceiverDirectionSendonly)
 	id := f.endpoint(b, nil)
-	var sent atomic.Int64 // bytes of payloads
 	ctx, stop := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
@@ -93,7 +92,6 @@ func (f *flooded) stream() (*webrtctest.Browser, client.ID, *atomic.Int64) {
 				seq++
 				h := rtp.Header{Version: 2, Marker: i == 3, SequenceNumber: seq, Timestamp: uint32(seq/4) * 900}
 				_ = b.Video.WriteRTP(&rtp.Packet{Header: h, Payload: payload})
-				sent.Add(int64(len(payload)))
 			}
 		}
 	})
@@ -101,7 +99,7 @@ func (f *flooded) stream() (*webrtctest.Browser, client.ID, *atomic.Int64) {
 		stop()
 		wg.Wait()
 	})
-	return b, id, &sent
+	return b, id
 }
 
 // repeat runs do again and again until the test's end or the function that it gives.
@@ -285,7 +283,7 @@ func media(b []byte) bool {
 	return len(b) > 12 && b[0] >= 128 && b[0] <= 191 && (b[1] < 192 || b[1] > 223)
 }
 
-// inOrder fails when a subscriber misses packets of video between two counts of it.
+// inOrder fails when a subscriber misses packets of video.
 func inOrder(t testing.TB, list []*rtp.Packet) {
 	t.Helper()
 	seen, last := map[uint16]bool{}, 0
@@ -305,7 +303,11 @@ func inOrder(t testing.TB, list []*rtp.Packet) {
 			missing++
 		}
 	}
-	if missing > len(list)/1000 {
+	most := len(list) / 1000
+	if !strict() {
+		most = len(list) / 20 // whoever receives here may be late as well
+	}
+	if missing > most {
 		t.Errorf("%d packets of %d are missing", missing, len(list))
 	}
 }
@@ -330,7 +332,7 @@ func bindable(t testing.TB) *net.UDPConn {
 // there gets all media, who comes does come.
 func TestFloodDatagrams(t *testing.T) {
 	f := newFlooded(t)
-	_, source, _ := f.stream()
+	_, source := f.stream()
 	sub, _ := f.subscriber(source, webrtctest.Options{})
 	eventually(t, patience, "media flows", func() error {
 		if n := len(sub.Packets(video)); n < 100 {

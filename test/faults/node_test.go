@@ -96,6 +96,21 @@ func (p *process) metric(t testing.TB, name string) int {
 	return 0
 }
 
+// collected is Go's heap after a collection of garbage, in bytes.
+func (p *process) collected(t testing.TB) int {
+	t.Helper()
+	resp, err := plain.Get("http://" + p.profiles + "/debug/pprof/heap?gc=1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.metric(t, "go_memstats_heap_alloc_bytes")
+}
+
 // profiles is a free address: GOVIDU_PPROF, to look for leaks by hand, or any.
 func profiles(t testing.TB) string {
 	t.Helper()

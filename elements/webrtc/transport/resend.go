@@ -21,6 +21,10 @@ const (
 	resendTimes = 10 // answers per packet
 	resendPause = 15 * time.Millisecond
 	resendTick  = 4 * time.Millisecond // in which times are kept
+
+	// repairOverhead is what a packet costs that is sent again, in bytes besides its
+	// payload. What is earned by new packets does not count theirs.
+	repairOverhead = 16
 )
 
 // resend keeps the latest packets of a Sender and answers NACKs (RFC 4585
@@ -87,7 +91,7 @@ func (s *Sender) again(t *turn, seq uint16) {
 	slot := r.slot(seq)
 	now := t.tick()
 	if slot.p == nil || slot.out.Seq != seq || slot.times >= resendTimes ||
-		slot.times > 0 && now-slot.at < uint16(resendPause/resendTick) || !r.budget.Spend(len(slot.p.Payload)) {
+		slot.times > 0 && now-slot.at < uint16(resendPause/resendTick) || !r.budget.Spend(len(slot.p.Payload)+repairOverhead) {
 		return
 	}
 	slot.times++

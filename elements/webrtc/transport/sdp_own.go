@@ -24,7 +24,7 @@ var ownCodecs = map[pipeline.Kind][]struct {
 	name, fmtp string
 }{
 	pipeline.Audio: {
-		{111, "opus/48000/2", "minptime=10;useinbandfec=1"}, {0, "PCMU/8000", ""}, {8, "PCMA/8000", ""},
+		{111, "opus/48000/2", "minptime=10;useinbandfec=1"}, {63, "red/48000/2", "111/111"}, {0, "PCMU/8000", ""}, {8, "PCMA/8000", ""},
 	},
 	pipeline.Video: {
 		{96, "VP8/90000", ""}, {98, "VP9/90000", "profile-id=0"},
@@ -41,7 +41,10 @@ var ownCodecs = map[pipeline.Kind][]struct {
 var ownExtensions = []struct {
 	id  int
 	uri string
-}{{1, extMid}, {2, extTransportCC}, {3, extAbsSendTime}, {4, extAudioLevel}, {5, extCaptureTime}}
+}{{1, extMid}, {2, extTransportCC}, {3, extAbsSendTime}, {4, extAudioLevel}, {5, extCaptureTime}, {6, extPlayout}}
+
+// onlyFor are the extensions that belong to one kind of media.
+var onlyFor = map[string]pipeline.Kind{extAudioLevel: pipeline.Audio, extPlayout: pipeline.Video}
 
 // composeOffer writes our offer in Kurento's shape.
 func (p *Peer) composeOffer(kinds []pipeline.Kind, own ownEnd, c caps) *description {
@@ -79,6 +82,9 @@ func (p *Peer) offerSection(k pipeline.Kind, own ownEnd, c caps) *section {
 			s.lines = append(s.lines, "a=fmtp:"+pt+" "+x.fmtp)
 		}
 		for _, fb := range feedbackOf(k) {
+			if strings.HasPrefix(x.name, "red/") {
+				break // it is of what is inside
+			}
 			s.lines = append(s.lines, "a=rtcp-fb:"+pt+" "+fb)
 		}
 		if k == pipeline.Video {
@@ -88,7 +94,7 @@ func (p *Peer) offerSection(k pipeline.Kind, own ownEnd, c caps) *section {
 		}
 	}
 	for _, x := range ownExtensions {
-		if x.uri != extAudioLevel || k == pipeline.Audio {
+		if kind := onlyFor[x.uri]; kind == 0 || kind == k {
 			s.lines = append(s.lines, "a=extmap:"+strconv.Itoa(x.id)+" "+x.uri)
 		}
 	}
