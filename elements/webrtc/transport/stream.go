@@ -165,6 +165,9 @@ func (l *leg) media(t *turn, b []byte) {
 		payload = payload[2:]
 	}
 	r.take(t, s, &in, payload)
+	if next, ok := s.enc.nack.Next(); ok && !next.After(t.now) {
+		l.repairOf(t, s.enc)
+	}
 }
 
 // streamOf finds the stream of a packet, and makes one for a packet that begins

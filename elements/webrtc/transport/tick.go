@@ -11,7 +11,7 @@ import (
 
 const (
 	// tickEvery is how often the ticker looks whether a Peer has something due.
-	tickEvery = 10 * time.Millisecond
+	tickEvery = 20 * time.Millisecond
 	// reportEvery is how often reports are sent.
 	reportEvery = time.Second
 	// feedbackEvery is how often transport-wide feedback may be due.
@@ -157,6 +157,17 @@ func (l *leg) repair(t *turn, e *encoding) {
 	if e.ssrc == 0 {
 		return
 	}
+	l.repairOf(t, e)
+	if p := e.reportRequest(t.now); p != nil {
+		l.sendControl(t, p)
+	}
+	if e.asked > 0 && e.asked < maxAsked && e.clock.Waits() {
+		l.peer.soon(e.askedAt.Add(askPause))
+	}
+}
+
+// repairOf asks for what is missing of a stream.
+func (l *leg) repairOf(t *turn, e *encoding) {
 	if at, ok := e.nack.Next(); ok && !at.After(t.now) {
 		var missing [64]uint16
 		if list := e.nack.Missing(missing[:0], t.now, l.agent.Stats().RoundTrip); len(list) > 0 {
@@ -168,12 +179,6 @@ func (l *leg) repair(t *turn, e *encoding) {
 	e.nack.GaveUp()
 	if at, ok := e.nack.Next(); ok {
 		l.peer.soon(at)
-	}
-	if p := e.reportRequest(t.now); p != nil {
-		l.sendControl(t, p)
-	}
-	if e.asked > 0 && e.asked < maxAsked && e.clock.Waits() {
-		l.peer.soon(e.askedAt.Add(askPause))
 	}
 }
 
