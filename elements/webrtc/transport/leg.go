@@ -57,6 +57,7 @@ type leg struct {
 	agent   *ice.Agent
 	tag     uint32
 	checkAt time.Time // not before then we knock
+	remotes []string  // the peer's candidates, until then
 	conn    *dtls.Conn
 	chosen  ice.Pair // the selected pair
 	hasPair bool

@@ -2,8 +2,8 @@ package transport
 
 import (
 	"net/netip"
-	"time"
 
+	"github.com/govidu/govidu/elements/webrtc/transport/ice"
 	"github.com/govidu/govidu/elements/webrtc/transport/udp"
 	"github.com/govidu/govidu/pipeline"
 )
@@ -31,11 +31,11 @@ func (l *leg) datagram(t *turn, b []byte, base int, from netip.AddrPort, came *s
 	t.who = l.peer
 	switch {
 	case b[0] <= 3:
-		if l.agent.Handle(b, base, from, t.now) {
-			l.checkAt = time.Time{}
-			if came != nil {
-				l.bind(t, came, from)
-			}
+		if len(l.remotes) > 0 && !ice.IsResponse(b) {
+			l.takeRemotes(t) // it knows us now
+		}
+		if l.agent.Handle(b, base, from, t.now) && came != nil {
+			l.bind(t, came, from)
 		}
 		l.afterICE(t)
 	case b[0] <= 63:
@@ -118,9 +118,6 @@ func (l *leg) home() *shard {
 // is, and the ticker comes when the agent wants it.
 func (l *leg) afterICE(t *turn) {
 	if next := l.agent.Next(); !next.IsZero() {
-		if next.Before(l.checkAt) {
-			next = l.checkAt
-		}
 		l.peer.soon(next)
 	}
 	l.refresh(t)

@@ -104,13 +104,17 @@ func (p *Peer) everySecond(t *turn) {
 
 // tick does what is due of a leg.
 func (l *leg) tick(t *turn, second bool) {
-	if next := l.agent.Next(); t.now.Before(l.checkAt) {
-		l.peer.soon(l.checkAt)
-	} else if !next.IsZero() && !next.After(t.now) {
+	if len(l.remotes) > 0 && !t.now.Before(l.checkAt) {
+		l.takeRemotes(t)
+	}
+	if next := l.agent.Next(); !next.IsZero() && !next.After(t.now) {
 		if !l.heardAt.IsZero() {
 			l.agent.Heard(l.heardAt)
 		}
 		l.agent.Tick(t.now)
+	}
+	if len(l.remotes) > 0 {
+		l.peer.soon(l.checkAt)
 	}
 	l.afterICE(t)
 	if !l.running {
