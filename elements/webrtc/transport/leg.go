@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/govidu/govidu/elements/webrtc/transport/congestion"
@@ -38,6 +39,7 @@ type leg struct {
 	peer    *Peer
 	n       int // from 1: Kurento's stream id
 	own     ownEnd
+	gone    atomic.Bool // it has ended
 	plan    *plan
 	private bool  // it has sockets of its own
 	at      []int // its sections in the local description
@@ -185,6 +187,7 @@ func (l *leg) close() {
 // end stops what runs over the leg; it gives the sockets that are to be closed.
 func (l *leg) end(t *turn) []base {
 	l.ended = true
+	l.gone.Store(true)
 	l.agent.Close()
 	l.refresh(t)
 	for _, b := range l.bound {

@@ -5,7 +5,6 @@ import (
 
 	"github.com/govidu/govidu/elements/webrtc/transport/ice"
 	"github.com/govidu/govidu/elements/webrtc/transport/udp"
-	"github.com/govidu/govidu/pipeline"
 )
 
 // base is where datagrams leave besides the shards' sockets: a socket of one leg,
@@ -76,7 +75,9 @@ func (l *leg) bind(t *turn, at *shard, from netip.AddrPort) {
 	}
 	t.after = append(t.after, func() {
 		at.mu.Lock()
-		at.addrs[from] = l
+		if !l.gone.Load() {
+			at.addrs[from] = l
+		}
 		at.mu.Unlock()
 	})
 	if !l.hasPair && len(l.bound) == 1 {
@@ -234,7 +235,7 @@ func (e *Engine) socketOf(base int, s *shard) *udp.Socket {
 	return nil
 }
 
-// kindsOf are the kinds of a leg's sections.
+// settle notes which of the local description's sections are the leg's.
 func (l *leg) settle(d *description) {
 	l.at, l.kinds = nil, nil
 	for _, i := range l.plan.use {
@@ -244,5 +245,3 @@ func (l *leg) settle(d *description) {
 		}
 	}
 }
-
-var _ = pipeline.Audio
