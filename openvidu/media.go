@@ -183,13 +183,17 @@ var endpointEvents = []string{
 
 // negotiate makes the WebRtcEndpoint and gives its answer. source, if set, is
 // connected to it. Media goroutine only; after an error nothing is left behind.
-func (ep *endpoint) negotiate(ctx context.Context, offer string, source client.ID, loopback, paused bool, limits Bandwidth, publishes bool) (answer string, err error) {
+func (ep *endpoint) negotiate(ctx context.Context, offer string, source client.ID, loopback, paused bool, limits Bandwidth, simulcast, publishes bool) (answer string, err error) {
 	defer func() {
 		if err != nil {
 			ep.release()
 		}
 	}()
-	if err := ep.create(ctx, nil, limits.properties(publishes, loopback)); err != nil {
+	var more map[string]any
+	if simulcast {
+		more = map[string]any{"simulcast": true}
+	}
+	if err := ep.create(ctx, more, limits.properties(publishes, loopback)); err != nil {
 		return "", err
 	}
 	cl := ep.media.client

@@ -144,7 +144,7 @@ func (c *Connection) offer(sdp string) (string, error) {
 func (c *Connection) negotiate(ep *endpoint, offer string, source client.ID, loopback, publishes bool) (answer string, err error) {
 	limits, paused := c.bandwidth(), ep.paused
 	err = c.onWork(func(ctx context.Context) (err error) {
-		answer, err = ep.negotiate(ctx, offer, source, loopback, paused, limits, publishes)
+		answer, err = ep.negotiate(ctx, offer, source, loopback, paused, limits, publishes && c.s.m.opts.Simulcast, publishes)
 		return err
 	})
 	if err != nil {

@@ -35,12 +35,15 @@ func (s *server) gate(next http.Handler) http.Handler {
 		if strict {
 			w.Header().Set("Strict-Transport-Security", "max-age=31536000")
 		}
-		why := s.load.Busy()
+		why, retry := s.load.Busy(), "5"
 		if s.draining.Load() {
-			why = "server is stopping"
+			why, retry = "server is stopping", "1"
 		}
 		if why != "" && startsSomething(r) {
-			w.Header().Set("Retry-After", "1")
+			if !s.draining.Load() {
+				s.refused("request")
+			}
+			w.Header().Set("Retry-After", retry)
 			http.Error(w, why, http.StatusServiceUnavailable)
 			return
 		}

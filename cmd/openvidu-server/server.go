@@ -57,6 +57,7 @@ type server struct {
 	metrics *prometheus.Registry
 	down    *process.Down
 	load    *process.Load
+	refused func(what string) // counts
 	// draining is set by the first signal: no new sessions or recordings.
 	draining, ready atomic.Bool
 
@@ -81,7 +82,7 @@ type server struct {
 func newServer(ctx context.Context, cfg *config.Config, version string, log *slog.Logger) (*server, error) {
 	s := &server{
 		cfg: cfg, version: version, log: log, metrics: obs.NewRegistry(version),
-		down: &process.Down{Log: log}, load: &process.Load{},
+		down: &process.Down{Log: log}, load: &process.Load{CPULimit: cfg.CPULimit},
 	}
 	mux := http.NewServeMux()
 	for _, step := range []func() error{
@@ -183,6 +184,7 @@ func (s *server) startRooms() error {
 		OwnICEServers: s.ownICE(), DefaultICEServers: func() []openvidu.ICEServer { return defaultICE(c.ICEServers, time.Now()) },
 		Bandwidth:        openvidu.Bandwidth{MaxRecv: c.MaxRecvBandwidth, MinRecv: c.MinRecvBandwidth, MaxSend: c.MaxSendBandwidth, MinSend: c.MinSendBandwidth},
 		ForcedVideoCodec: c.ForcedVideoCodec, AllowTranscoding: c.AllowTranscoding,
+		Busy: s.load.Busy, Refused: s.loadMetrics(),
 		ServerOffers: c.Simulcast, Simulcast: c.Simulcast && webrtc.CanLayer(),
 		RecordingNotification: c.RecordingNotification,
 		GarbageInterval:       interval, GarbageThreshold: time.Duration(c.GarbageThreshold) * time.Second,

@@ -42,7 +42,7 @@ func begin(t *testing.T, args ...string) *running {
 	t.Helper()
 	dir := t.TempDir()
 	cfg, err := config.Load(config.Input{
-		Args: append([]string{"--dev", "--https-port=0", "--kms-listen=127.0.0.1:0", "--media-port=0", "--stun-port=0", "--recording-path=" + filepath.Join(dir, "recordings"),
+		Args: append([]string{"--dev", "--https-port=0", "--cpu-limit=0", "--kms-listen=127.0.0.1:0", "--media-port=0", "--stun-port=0", "--recording-path=" + filepath.Join(dir, "recordings"),
 			"--state-dir=" + filepath.Join(dir, "state"), "--dotenv-path=" + dir}, args...),
 		Out: io.Discard, Home: dir,
 	})

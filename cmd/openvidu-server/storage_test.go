@@ -69,7 +69,7 @@ func TestStorageThatCannotWork(t *testing.T) {
 	} {
 		dir := t.TempDir()
 		cfg, err := config.Load(config.Input{
-			Args: []string{"--dev", "--https-port=0", "--kms-listen=127.0.0.1:0", "--media-port=0", "--stun-port=0", "--recording-path=" + filepath.Join(dir, "recordings"),
+			Args: []string{"--dev", "--https-port=0", "--cpu-limit=0", "--kms-listen=127.0.0.1:0", "--media-port=0", "--stun-port=0", "--recording-path=" + filepath.Join(dir, "recordings"),
 				"--state-dir=" + filepath.Join(dir, "state"), "--dotenv-path=" + dir, "--recording-storage-url=" + url},
 			Out: io.Discard, Home: dir,
 		})

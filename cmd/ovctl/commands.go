@@ -127,12 +127,16 @@ func (sessionList) Run(e *env) error {
 }
 
 type sessionCreate struct {
+	LastN         int    `name:"last-n" placeholder:"N" help:"Send each participant the video of the N cameras whose owners spoke last; 0 is all."`
 	ID            string `name:"id" placeholder:"NAME" help:"Name of the session: letters, digits, - and _. Random without it."`
 	RecordingMode string `enum:"MANUAL,ALWAYS" default:"MANUAL" help:"ALWAYS records from the first publisher on."`
 }
 
 func (c sessionCreate) Run(e *env) error {
 	body := map[string]any{"customSessionId": c.ID, "recordingMode": c.RecordingMode}
+	if c.LastN != 0 {
+		body["lastN"] = c.LastN
+	}
 	if c.RecordingMode == "ALWAYS" {
 		body["defaultRecordingProperties"] = map[string]any{"outputMode": "INDIVIDUAL"}
 	}

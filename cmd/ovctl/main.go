@@ -29,6 +29,10 @@ Examples:
     ovctl session create --id standup
     ovctl token create standup --role PUBLISHER
 
+  Send a viewer the smallest picture of a stream, and later all it can take:
+    ovctl stream layer standup con_Viewer str_CAM_Abcd_con_Speaker --spatial 0
+    ovctl stream layer standup con_Viewer str_CAM_Abcd_con_Speaker --auto
+
   Record it, one file per participant, and fetch the result:
     ovctl recording start standup
     ovctl recording stop standup
@@ -53,6 +57,7 @@ type cli struct {
 	Health    healthCmd    `cmd:"" help:"End well if the server is up; for container health checks."`
 	Doctor    doctorCmd    `cmd:"" help:"Check the server, the way to it and this machine; say what to do."`
 	Session   sessionCmd   `cmd:"" help:"List, make and close sessions."`
+	Stream    streamCmd    `cmd:"" help:"Show and choose the layers of video that a connection receives."`
 	Token     tokenCmd     `cmd:"" help:"Make tokens to join with."`
 	Recording recordingCmd `cmd:"" help:"Start, stop, list, fetch and delete recordings."`
 	Graph     graphCmd     `cmd:"" help:"Draw what is connected with what inside a media node, as SVG."`

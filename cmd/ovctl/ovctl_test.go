@@ -58,6 +58,9 @@ func ovctl(t *testing.T, a *api, args ...string) (string, error) {
 
 const recorded = `{"id":"r1","sessionId":"s1","status":"ready","duration":2.5,"size":2048,"createdAt":0,"url":"https://elsewhere.example/openvidu/recordings/r1/talk.zip"}`
 
+const layers = `{"streamId":"x1","preferred":{"spatialLayer":0,"temporalLayer":-1,"width":320,"height":0},"current":{"spatialLayer":0,"temporalLayer":1},
+	"layers":[{"spatialLayer":0,"temporalLayer":0,"rid":"rdiv2","width":320,"height":180,"frameRate":15,"bps":150000,"active":true}]}`
+
 func TestCommands(t *testing.T) {
 	for _, c := range []struct {
 		args   string
@@ -76,6 +79,12 @@ func TestCommands(t *testing.T) {
 			answer: map[string]string{"POST /openvidu/api/sessions/s1/connection": `{"token":"wss://x?token=tok_1"}`},
 			asked:  `POST /openvidu/api/sessions/s1/connection {"data":"","role":"MODERATOR"}`, out: "wss://x?token=tok_1"},
 		{args: "token create s1 --role KING", err: "MODERATOR"},
+		{args: "session create --id s1 --last-n 4", answer: map[string]string{"POST /openvidu/api/sessions": `{"id":"s1"}`}, asked: `POST /openvidu/api/sessions {"customSessionId":"s1","lastN":4,"recordingMode":"MANUAL"}`, out: "s1"},
+		{args: "stream layer s1 c1 x1", answer: map[string]string{"GET /openvidu/api/sessions/s1/connection/c1/layer/x1": layers}, asked: "GET /openvidu/api/sessions/s1/connection/c1/layer/x1", out: "rdiv2  320x180  15        150     comes"},
+		{args: "stream layer s1 c1 x1 --spatial 0 --width 320", answer: map[string]string{"PUT /openvidu/api/sessions/s1/connection/c1/layer/x1": layers}, asked: `PUT /openvidu/api/sessions/s1/connection/c1/layer/x1 {"spatialLayer":0,"width":320}`, out: "sent    spatial 0, temporal 1"},
+		{args: "stream layer s1 c1 x1 --auto", answer: map[string]string{"PUT /openvidu/api/sessions/s1/connection/c1/layer/x1": layers}, asked: "PUT /openvidu/api/sessions/s1/connection/c1/layer/x1 {}", out: "wished  spatial 0, temporal any"},
+		{args: "stream layer s1 c1 x1 --auto --spatial 1", err: "no other bound"},
+		{args: "stream layer s1 c1 x1", status: map[string]int{"GET /openvidu/api/sessions/s1/connection/c1/layer/x1": 501}, err: "501"},
 		{args: "recording list", answer: map[string]string{"GET /openvidu/api/recordings": `{"items":[` + recorded + `]}`}, asked: "GET /openvidu/api/recordings", out: "2.5 s"},
 		{args: "recording get r1", answer: map[string]string{"GET /openvidu/api/recordings/r1": recorded}, asked: "GET /openvidu/api/recordings/r1", out: "ready"},
 		{args: "recording start s1 --no-video", answer: map[string]string{"POST /openvidu/api/recordings/start": recorded}, asked: `POST /openvidu/api/recordings/start {"hasAudio":true,"hasVideo":false,"outputMode":"INDIVIDUAL","session":"s1"}`, out: "r1"},

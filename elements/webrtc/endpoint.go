@@ -22,6 +22,9 @@ type endpointParams struct {
 	UseDataChannels    bool                    `json:"useDataChannels" default:"false"`
 	CertificateKeyType CertificateKeyType      `json:"certificateKeyType" default:"RSA"`
 	QosDscp            DSCPValue               `json:"qosDscp" default:"NO_VALUE"`
+	// Simulcast takes all layers of a peer that offers several of its video; the
+	// original takes none of them but one. It is ours.
+	Simulcast bool `json:"simulcast" default:"false"`
 }
 
 // Endpoint is a WebRtcEndpoint: its inputs are what the peer is sent, its
@@ -46,13 +49,16 @@ func newEndpoint(engine *transport.Engine, d Defaults) func(context.Context, ele
 			connection: disconnected, media: disconnected,
 		}
 		e.Init(env)
+		if p.Simulcast && !CanLayer() {
+			return nil, kerr.New(kerr.MediaObjectOperationNotSupported, "Video is not forwarded by layers here")
+		}
 		certificate := transport.RSA
 		if p.CertificateKeyType == "ECDSA" {
 			certificate = transport.ECDSA
 		}
 		peer, err := engine.NewPeer(transport.PeerConfig{
-			Epoch: e.Graph().Epoch(), DataChannels: p.UseDataChannels, Certificate: certificate, DSCP: p.QosDscp.mark(),
-			RecvOnly: p.Recvonly, SendOnly: p.Sendonly, Simulcast: true, Log: e.Log(), Handler: e.handler(),
+			Epoch: e.Graph().Epoch(), Simulcast: p.Simulcast, DataChannels: p.UseDataChannels, Certificate: certificate, DSCP: p.QosDscp.mark(),
+			RecvOnly: p.Recvonly, SendOnly: p.Sendonly, Log: e.Log(), Handler: e.handler(),
 		})
 		if err != nil {
 			return nil, fmt.Errorf("create WebRtcEndpoint: %w: %w", kerr.NotEnoughResources, err)

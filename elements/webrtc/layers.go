@@ -12,9 +12,9 @@ import (
 // layerSender is what a transport.Sender offers that chooses among the layers of
 // its source: simulcast encodings and the layers of scalable streams.
 type layerSender interface {
-	// SetLayerWish bounds what is sent: at most these layers (−1 is any) and, when
-	// they are above 0, the smallest picture that fills width and height in pixels.
-	// What the bandwidth does not carry is left out all the same.
+	// SetLayerWish bounds what is sent: at most these layers (anyLayer is no bound)
+	// and, when they are above 0, the smallest picture that fills width and height in
+	// pixels. What the bandwidth does not carry is left out all the same.
 	SetLayerWish(spatial, temporal, maxWidth, maxHeight int)
 	// Layer is what is sent now, −1 and −1 while that is nothing.
 	Layer() (spatial, temporal int)
@@ -31,8 +31,9 @@ func CanLayer() bool {
 	return ok
 }
 
-// Bounds of a wish.
+// Bounds of a wish; anyLayer is the transport's word for none.
 const (
+	anyLayer = 127
 	maxLayer = 7     // spatial and temporal
 	maxSize  = 16384 // in pixels
 )
@@ -80,6 +81,11 @@ func (e *Endpoint) SetPreferredLayer(_ context.Context, p preferredLayerParams) 
 	s, ok := any(e.peer.Sender(videoKind)).(layerSender)
 	if !ok {
 		return elements.None{}, kerr.New(kerr.MediaObjectOperationNotSupported, "Video is not forwarded by layers here")
+	}
+	for _, layer := range []*int{&p.Spatial, &p.Temporal} {
+		if *layer < 0 {
+			*layer = anyLayer
+		}
 	}
 	s.SetLayerWish(p.Spatial, p.Temporal, p.MaxWidth, p.MaxHeight)
 	return elements.None{}, nil

@@ -2,7 +2,6 @@ package webrtc
 
 import (
 	"context"
-	"errors"
 	"testing"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 	"github.com/govidu/govidu/elements"
 	"github.com/govidu/govidu/elements/elementtest"
 	"github.com/govidu/govidu/elements/webrtc/webrtctest"
-	"github.com/govidu/govidu/internal/kerr"
 	"github.com/govidu/govidu/internal/speaker"
 	"github.com/govidu/govidu/pipeline"
 )
@@ -120,29 +118,5 @@ func TestActiveSpeakers(t *testing.T) {
 	w.Release(s)
 	if _, err := w.Invoke(s, "add", map[string]any{"endpoint": b}); err == nil {
 		t.Error("a released object listens")
-	}
-}
-
-// TestLayerWishes: without layers in the transport a wish is an error, and a
-// bad one is told first.
-func TestLayerWishes(t *testing.T) {
-	w := elementtest.New(t, Types(newEngine(t), Defaults{})...)
-	e := w.Element("WebRtcEndpoint", nil)
-	// As with every operation, what stands after an absent parameter is not read.
-	for _, x := range [][4]int{{-2, -1, 0, 0}, {8, -1, 0, 0}, {-1, 8, 0, 0}, {-1, -1, -1, 0}, {-1, -1, 0, 1 << 20}} {
-		bad := map[string]any{"spatial": x[0], "temporal": x[1], "maxWidth": x[2], "maxHeight": x[3]}
-		if _, err := w.Invoke(e, "setPreferredLayer", bad); !errors.Is(err, kerr.MediaObjectIllegalParam) {
-			t.Errorf("%v: %v", bad, err)
-		}
-	}
-	_, err := w.Invoke(e, "setPreferredLayer", map[string]any{"spatial": 1})
-	if CanLayer() != (err == nil) || err != nil && !errors.Is(err, kerr.MediaObjectOperationNotSupported) {
-		t.Errorf("layers %v: %v", CanLayer(), err)
-	}
-	if list := w.Call(e, "getLayers", nil).([]any); len(list) != 0 {
-		t.Errorf("layers %v", list)
-	}
-	if now := w.Call(e, "getCurrentLayer", nil).(map[string]any); now["spatial"] != int64(-1) || now["temporal"] != int64(-1) {
-		t.Errorf("current layer %v", now)
 	}
 }

@@ -43,6 +43,7 @@ func (c *Config) check() error {
 		notNegative("OPENVIDU_SESSIONS_GARBAGE_INTERVAL", c.GarbageInterval),
 		notNegative("OPENVIDU_SESSIONS_GARBAGE_THRESHOLD", c.GarbageThreshold),
 		notNegative("GOVIDU_DRAIN_TIMEOUT", int(c.DrainTimeout)),
+		checkShare("GOVIDU_CPU_LIMIT", c.CPULimit),
 		checkOrigins(c.AllowedOrigins), checkPrefixes(c.TrustedProxies), checkAnnounced(c.AnnouncedIP),
 	)
 }
@@ -113,6 +114,13 @@ func checkPort(name string, port int) error {
 func notNegative(name string, v int) error {
 	if v < 0 {
 		return fmt.Errorf("%s must not be negative", name)
+	}
+	return nil
+}
+
+func checkShare(name string, v float64) error {
+	if !(v >= 0 && v <= 1) { // NaN, too
+		return fmt.Errorf("%s %v is not a share (0 to 1)", name, v)
 	}
 	return nil
 }

@@ -92,6 +92,7 @@ type Operation struct {
 	StateDir     string        `var:"GOVIDU_STATE_DIR" default:"${state_dir}" placeholder:"DIR" help:"Folder for what the server keeps: its self-signed certificate."`
 	LogLevel     string        `var:"GOVIDU_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error. debug shows protocol messages."`
 	LogFormat    string        `var:"GOVIDU_LOG_FORMAT" default:"text" enum:"text,json" help:"text or json, on standard error."`
+	CPULimit     float64       `name:"cpu-limit" var:"GOVIDU_CPU_LIMIT" default:"0.9" placeholder:"SHARE" help:"Share of the processors, over five seconds, at which the server and its workers take no new sessions and participants; 0 is no limit. Who is there stays."`
 	Pprof        string        `var:"GOVIDU_PPROF" placeholder:"ADDR" help:"Serve Go profiles on this loopback address, such as 127.0.0.1:6060."`
 	DrainTimeout time.Duration `var:"GOVIDU_DRAIN_TIMEOUT" default:"${drain}" placeholder:"DURATION" help:"How long a stopping server waits for calls to end by themselves. A second signal ends the waiting."`
 	ReadyFile    string        `var:"GOVIDU_READY_FILE" placeholder:"PATH" help:"When ready, write the ports in use to this file as one line of JSON."`

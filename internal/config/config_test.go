@@ -137,6 +137,7 @@ func TestBadValuesNameTheSetting(t *testing.T) {
 		{"GOVIDU_ALLOWED_ORIGINS=app.example.com", "GOVIDU_ALLOWED_ORIGINS"},
 		{"GOVIDU_TRUSTED_PROXIES=10.0.0.0/99", "GOVIDU_TRUSTED_PROXIES"},
 		{"GOVIDU_ANNOUNCED_IP=here", "GOVIDU_ANNOUNCED_IP"},
+		{"GOVIDU_CPU_LIMIT=1.5", "GOVIDU_CPU_LIMIT"}, {"GOVIDU_CPU_LIMIT=NaN", "GOVIDU_CPU_LIMIT"}, {"GOVIDU_CPU_LIMIT=-1", "GOVIDU_CPU_LIMIT"},
 		{"DOMAIN_OR_PUBLIC_IP=https://v.example.com/", "bare name"},
 		{"DOTENV_PATH=/does/not/exist", "settings file"},
 	} {

@@ -6,24 +6,32 @@ import (
 	"runtime/debug"
 	"runtime/metrics"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
-// Load watches the process's own memory and processor use, so that a server takes
-// nobody more before it becomes slow or dies. Run samples; Busy is cheap.
+// Load watches the memory of the process, and the processor time that it and its
+// children take, so that a server takes nobody more before it becomes slow or dies.
+// What else runs on the machine does not count. Run samples; the rest is cheap and
+// safe for concurrent use. The zero value does not judge the processors.
 type Load struct {
-	busy atomic.Pointer[string]
-	high time.Time // since when the processors are busy
+	// CPULimit is the share of all processors that this process may use, 0.9 for
+	// instance, over some seconds; 0 is no limit. Set it before Run.
+	CPULimit float64
+
+	busy    atomic.Pointer[string]
+	share   atomic.Int64 // of the processors, in millionths
+	samples []float64    // the last ones
+	high    bool
 }
 
-// When new sessions are refused: memory above this share of the soft limit, or
-// processors above this share for so long.
+// When new sessions are refused: memory above this share of the soft limit, or the
+// mean of the processors' use over cpuSamples samples at the limit; until it is
+// slack below that.
 const (
 	memoryShare = 0.85
-	cpuShare    = 0.90
-	cpuFor      = 10 * time.Second
-	loadEvery   = 2 * time.Second
+	cpuSlack    = 0.05
+	cpuSamples  = 5
+	loadEvery   = time.Second
 )
 
 // Busy gives why nobody more should be taken, "" when there is room.
@@ -33,6 +41,9 @@ func (l *Load) Busy() string {
 	}
 	return ""
 }
+
+// CPU is the share of all processors used over the last seconds.
+func (l *Load) CPU() float64 { return float64(l.share.Load()) / 1e6 }
 
 // Run samples until ctx ends.
 func (l *Load) Run(ctx context.Context) error {
@@ -45,35 +56,39 @@ func (l *Load) Run(ctx context.Context) error {
 			return nil
 		case now := <-tick.C:
 			used := cpuTime()
-			share := float64(used-before) / float64(now.Sub(at)) / float64(runtime.GOMAXPROCS(0))
+			// A child that was not waited for takes its time with it.
+			share := max(float64(used-before), 0) / float64(now.Sub(at)) / float64(runtime.GOMAXPROCS(0))
 			before, at = used, now
-			l.judge(now, share, memoryInUse(), debug.SetMemoryLimit(-1))
+			l.judge(share, memoryInUse(), debug.SetMemoryLimit(-1))
 		}
 	}
 }
 
-func (l *Load) judge(now time.Time, cpu float64, memory, limit int64) {
-	if cpu < cpuShare {
-		l.high = time.Time{}
-	} else if l.high.IsZero() {
-		l.high = now
+func (l *Load) judge(cpu float64, memory, limit int64) {
+	if l.samples = append(l.samples, cpu); len(l.samples) > cpuSamples {
+		l.samples = l.samples[1:]
+	}
+	var mean float64
+	for _, s := range l.samples {
+		mean += s / cpuSamples
+	}
+	l.share.Store(int64(mean * 1e6))
+	switch {
+	case l.CPULimit <= 0:
+		l.high = false
+	case l.high:
+		l.high = mean >= l.CPULimit-cpuSlack
+	default:
+		l.high = mean >= l.CPULimit
 	}
 	var why string
 	switch {
 	case float64(memory) > memoryShare*float64(limit):
 		why = "memory is nearly used up"
-	case !l.high.IsZero() && now.Sub(l.high) >= cpuFor:
+	case l.high:
 		why = "processors are busy"
 	}
 	l.busy.Store(&why)
-}
-
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // memoryInUse is what Go counts towards its soft limit, in bytes.

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -136,23 +137,65 @@ func TestCloseWithinGivesUp(t *testing.T) {
 }
 
 func TestLoad(t *testing.T) {
-	l := &Load{}
-	now := time.Unix(1000, 0)
-	for _, c := range []struct {
-		after  time.Duration
+	l := &Load{CPULimit: 0.9}
+	for i, c := range []struct {
+		times  int
 		cpu    float64
 		memory int64
 		busy   bool
 	}{
-		{0, 0.1, 10, false}, {0, 0.1, 86, true}, {0, 0.1, 85, false},
-		{1, 0.95, 10, false}, {11 * time.Second, 0.95, 10, true}, {12 * time.Second, 0.5, 10, false}, {13 * time.Second, 0.95, 10, false},
+		{5, 0.1, 10, false}, {1, 0.1, 86, true}, {1, 0.1, 85, false},
+		{4, 0.95, 10, false}, {1, 0.95, 10, true}, // five seconds of it
+		{5, 0.87, 10, true}, {5, 0.84, 10, false}, {5, 0.87, 10, false},
+		{1, 1, 10, false}, {1, 0, 10, false}, // one busy second
 	} {
-		if l.judge(now.Add(c.after), c.cpu, c.memory, 100); (l.Busy() != "") != c.busy {
-			t.Errorf("after %v with %v of the processors and %d %% of memory: busy = %q, want %v", c.after, c.cpu, c.memory, l.Busy(), c.busy)
+		for range c.times {
+			l.judge(c.cpu, c.memory, 100)
+		}
+		if (l.Busy() != "") != c.busy {
+			t.Errorf("row %d: busy = %q at %.2f, want %v", i, l.Busy(), l.CPU(), c.busy)
 		}
 	}
-	if memoryInUse() <= 0 || cpuTime() < 0 {
+	free := &Load{}
+	for range 10 {
+		free.judge(1, 10, 100)
+	}
+	if free.Busy() != "" || free.CPU() < 0.99 {
+		t.Errorf("without a limit: %q at %v", free.Busy(), free.CPU())
+	}
+	if memoryInUse() <= 0 {
 		t.Error("no figures of this process")
+	}
+}
+
+// TestLoadOfChildren: what a child computes counts, while it lives and after.
+func TestLoadOfChildren(t *testing.T) {
+	if _, err := os.Stat("/proc/self/stat"); err != nil {
+		t.Skip("there is no /proc")
+	}
+	var self syscall.Rusage
+	own := func() time.Duration {
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &self); err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(self.Utime.Nano() + self.Stime.Nano())
+	}
+	before := cpuTime() - own()
+	child := exec.Command("sh", "-c", "while :; do :; done")
+	if err := child.Start(); err != nil {
+		t.Fatal(err)
+	}
+	deadline := time.Now().Add(30 * time.Second)
+	for cpuTime()-own()-before < 100*time.Millisecond {
+		if time.Now().After(deadline) {
+			t.Fatal("a busy child is not seen")
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	_ = child.Process.Kill()
+	_ = child.Wait()
+	if used := cpuTime() - own() - before; used < 90*time.Millisecond {
+		t.Errorf("after its end %v are left of the child's time", used)
 	}
 }
 

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +27,7 @@ var seeds = []struct{ method, path, body string }{
 	{"PATCH", "/openvidu/api/sessions/room/connection/con_A", `{"role":"SUBSCRIBER","record":true}`},
 	{"DELETE", "/openvidu/api/sessions/room/connection/con_A", ""},
 	{"DELETE", "/openvidu/api/sessions/room/stream/str_A", ""},
+	{"PUT", "/openvidu/api/sessions/room/connection/con_A/layer/str_A", `{"spatialLayer":1,"temporalLayer":0,"width":640,"height":360}`},
 	{"POST", "/openvidu/api/signal", `{"session":"room","to":["con_A"],"type":"t","data":"d"}`},
 	{"POST", "/openvidu/api/tokens", `{"session":"room","role":"PUBLISHER","data":"d"}`},
 	{"POST", "/openvidu/api/recordings/start", `{"session":"room","name":"n","outputMode":"INDIVIDUAL","hasAudio":true,"hasVideo":true,"recordingLayout":"BEST_FIT","customLayout":"","resolution":"1280x720","frameRate":25,"shmSize":536870912,"ignoreFailedStreams":false}`},
@@ -49,9 +52,8 @@ func mutate(rnd *rand.Rand, method, path, body string) (string, string, string) 
 	case 1: // one value replaced
 		var m map[string]json.RawMessage
 		if json.Unmarshal([]byte(body), &m) == nil {
-			for k := range m {
-				body = strings.Replace(body, string(m[k]), odd[rnd.IntN(len(odd))], 1)
-				break
+			if keys := slices.Sorted(maps.Keys(m)); len(keys) > 0 {
+				body = strings.Replace(body, string(m[keys[rnd.IntN(len(keys))]]), odd[rnd.IntN(len(odd))], 1)
 			}
 		}
 	case 2: // bytes turned
@@ -132,7 +134,7 @@ func flood(t *testing.T, d *door, state func() any) {
 // isComposedRefusal is the contract's own 500, of a valid request for a mode that
 // this server cannot do yet.
 func isComposedRefusal(w *httptest.ResponseRecorder) bool {
-	return w.Code == 500 && strings.HasPrefix(w.Body.String(), "Error starting recording: composed")
+	return w.Code == 500 && strings.HasPrefix(w.Body.String(), "Error starting recording: this server does not compose")
 }
 
 // Any body gives an answer without a server error.

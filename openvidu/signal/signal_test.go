@@ -607,3 +607,37 @@ func TestHandlerClose(t *testing.T) {
 		t.Errorf("a new socket after Close: %v", err)
 	}
 }
+
+// TestBusy: who is refused for the server's load is told when to try again, with
+// the same token.
+func TestBusy(t *testing.T) {
+	x := newHouse(t)
+	token := x.token("S", "A", auth.Publisher)
+	x.busy.Store("processors are busy")
+	a := x.memory()
+	r := a.call("joinRoom", joinParams(token, "S"))
+	a.wantCode("busy", r, 201)
+	if r.Error == nil || r.Error.Data != `{"retryAfter":5}` {
+		t.Errorf("error %+v", r.Error)
+	}
+	x.busy.Store("")
+	if r := a.call("joinRoom", joinParams(token, "S")); r.Error != nil {
+		t.Errorf("the token was spent: %+v", r.Error)
+	}
+}
+
+// TestOursBesideTheContract: preferred layers and active speakers reach the room.
+func TestOursBesideTheContract(t *testing.T) {
+	x := newHouse(t)
+	a := x.memory()
+	a.join("S", "A", auth.Publisher)
+	a.wantCode("layer", a.call("setPreferredLayer", map[string]any{"streamId": "str_CAM_Xyzw_con_X", "spatialLayer": 0}), 102)
+	a.wantCode("bounds", a.call("setPreferredLayer", map[string]any{"sender": "str_CAM_Xyzw_con_A", "spatialLayer": 1e9}), -1)
+	r := a.call("subscribeToActiveSpeakers", nil)
+	if list, ok := r.Result["speakers"].([]any); !ok || len(list) != 0 {
+		t.Errorf("answer %s", r.raw)
+	}
+	if r := a.call("unsubscribeFromActiveSpeakers", nil); r.Error != nil {
+		t.Errorf("%+v", r.Error)
+	}
+}

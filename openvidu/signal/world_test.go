@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,15 +28,17 @@ type house struct {
 	m     *openvidu.Manager
 	media *mediatest.Client
 	h     *Handler
+	busy  atomic.Value // string: why the server is overloaded
 }
 
 func newHouse(t testing.TB, tweaks ...func(*Options)) *house {
 	t.Helper()
 	x := &house{t: t, media: mediatest.New()}
+	x.busy.Store("")
 	var err error
 	x.m, err = openvidu.New(openvidu.Options{
 		Media: x.media, GarbageInterval: -1, Bandwidth: openvidu.DefaultBandwidth(), PublicHost: "h",
-		OwnICEServers: []openvidu.ICEServer{{URL: "stun:h:40000"}},
+		OwnICEServers: []openvidu.ICEServer{{URL: "stun:h:40000"}}, Busy: func() string { return x.busy.Load().(string) },
 	})
 	x.must(err)
 	opts := Options{Manager: x.m}

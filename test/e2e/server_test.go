@@ -52,7 +52,7 @@ func startServerIn(t testing.TB, home string, flags ...string) *server {
 	}
 	ready := filepath.Join(home, fmt.Sprintf("ready-%d.json", time.Now().UnixNano()))
 	args := append([]string{
-		"--dev", "--https-port=0", "--kms-listen=127.0.0.1:0", "--media-port=0", "--log-level=debug",
+		"--dev", "--https-port=0", "--cpu-limit=0", "--kms-listen=127.0.0.1:0", "--media-port=0", "--log-level=debug",
 		"--recording-path=" + s.recordings, "--file-roots=" + home, // not /tmp: other tests' files are there
 		"--state-dir=" + filepath.Join(home, "state"), "--ready-file=" + ready,
 	}, flags...)

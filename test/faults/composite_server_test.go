@@ -43,7 +43,7 @@ func startServer(t testing.TB, home, recordings string) *server {
 	if s.log, err = os.OpenFile(filepath.Join(home, "log"), os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.cmd = exec.Command(program(t, "openvidu-server", "build"), "--dev", "--https-port=0", "--kms-listen=127.0.0.1:0", "--media-port=0", "--worker-cores=16", "--log-level=debug",
+	s.cmd = exec.Command(program(t, "openvidu-server", "build"), "--dev", "--https-port=0", "--cpu-limit=0", "--kms-listen=127.0.0.1:0", "--media-port=0", "--worker-cores=16", "--log-level=debug",
 		"--recording-path="+recordings, "--file-roots="+recordings, "--state-dir="+filepath.Join(home, "state"), "--ready-file="+ready)
 	s.cmd.Dir = home
 	s.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "GOVIDU_") || strings.HasPrefix(v, "OPENVIDU_") })

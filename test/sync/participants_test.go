@@ -47,7 +47,7 @@ func startServer(t testing.TB) *server {
 	home := t.TempDir()
 	s := &server{t: t, home: home, http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}} // self-signed
 	ready, log := filepath.Join(home, "ready.json"), &bytes.Buffer{}
-	cmd := exec.Command(program(t, "openvidu-server"), "--dev", "--https-port=0", "--kms-listen=127.0.0.1:0", "--media-port=0",
+	cmd := exec.Command(program(t, "openvidu-server"), "--dev", "--https-port=0", "--cpu-limit=0", "--kms-listen=127.0.0.1:0", "--media-port=0",
 		"--recording-path="+filepath.Join(home, "recordings"), "--file-roots="+home, "--state-dir="+filepath.Join(home, "state"), "--ready-file="+ready)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = home, log, log
 	if w := os.Getenv("GOVIDU_WORKER"); w != "" {

@@ -29,7 +29,7 @@ func testLog() *slog.Logger {
 
 func newEngine(t testing.TB, edit func(*Config)) *Engine {
 	t.Helper()
-	cfg := Config{ListenIPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Loopback: true, ICETCP: true, Log: testLog()}
+	cfg := Config{ListenIPs: []netip.Addr{netip.MustParseAddr("127.0.0.1")}, Loopback: true, ICETCP: true, Shards: 2, Log: testLog()}
 	if edit != nil {
 		edit(&cfg)
 	}

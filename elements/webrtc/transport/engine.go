@@ -41,7 +41,8 @@ type Config struct {
 	// peer would never connect by UDP.
 	STUNPort int
 	// Shards is how many sockets share the media port on each address, each with
-	// its reader; 0 is one for each core.
+	// its reader; 0 is one for every two cores: the other half is for the kernel's
+	// part and everything else, and who shares a shard is served in fewer calls.
 	Shards int
 	// Log gets what goes wrong; nil is silent.
 	Log *slog.Logger
@@ -113,7 +114,7 @@ func NewEngine(cfg Config) (*Engine, error) {
 	}
 	shards := cfg.Shards
 	if shards <= 0 {
-		shards = runtime.GOMAXPROCS(0)
+		shards = runtime.GOMAXPROCS(0) / 2
 	}
 	shards = max(min(shards, maxShards/len(addrs)), 1)
 	b, err := bindPort(addrs[:min(len(addrs), maxShards)], ports{cfg.MediaPort, cfg.ICETCP, shards, len(cfg.ListenIPs) > 0})

@@ -106,7 +106,7 @@ func (s *Sender) wish(spliced bool, now time.Time) (bps int, due bool) {
 	}
 	c := s.peer.caps.Load()
 	// Only where the peer's estimate is of use do packets pay for it.
-	s.stamped = s.ext.sendTime != 0 && !spliced
+	s.stamped = s.ext.sendTime != 0 && s.ext.twcc == 0 && (!spliced || s.layered)
 	e := &s.estimate
 	start := c.StartVideoSend
 	if start <= 0 {
@@ -114,6 +114,9 @@ func (s *Sender) wish(spliced bool, now time.Time) (bps int, due bool) {
 	}
 	e.step(now, s.stats.bytes, start)
 	bps = e.allowed(c, now)
+	if s.leg.rate.Active() { // what transport-wide feedback tells is better
+		bps = bounded(s.leg.rate.Target(now)-audioShare, c.MinVideoSend, c.MaxVideoSend)
+	}
 	if spliced {
 		bps = 0
 		if c.MaxVideoSend > 0 {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/govidu/govidu/internal/kerr"
 )
@@ -67,12 +68,27 @@ func (p *Peer) apply(c Candidate) {
 		return
 	}
 	p.under(func(t *turn) {
-		if err := l.agent.AddRemote(c.Candidate, t.now); err != nil {
-			p.engine.counters.badCandidates.Add(1)
-			p.debug("remote candidate refused", "err", err)
+		l.remotes = append(l.remotes, c.Candidate)
+		if t.now.Before(l.checkAt) {
+			p.soon(l.checkAt)
+			return
 		}
+		l.takeRemotes(t)
 		l.afterICE(t)
 	})
+}
+
+// takeRemotes gives the agent the peer's candidates that wait, which has it knock
+// at them.
+func (l *leg) takeRemotes(t *turn) {
+	l.checkAt = time.Time{}
+	for _, line := range l.remotes {
+		if err := l.agent.AddRemote(line, t.now); err != nil {
+			l.peer.engine.counters.badCandidates.Add(1)
+			l.peer.debug("remote candidate refused", "err", err)
+		}
+	}
+	l.remotes = nil
 }
 
 // legOf finds the leg by the mid, else by the index of the section. What names

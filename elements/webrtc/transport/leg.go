@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/govidu/govidu/elements/webrtc/transport/congestion"
@@ -38,6 +39,7 @@ type leg struct {
 	peer    *Peer
 	n       int // from 1: Kurento's stream id
 	own     ownEnd
+	gone    atomic.Bool // it has ended
 	plan    *plan
 	private bool  // it has sockets of its own
 	at      []int // its sections in the local description
@@ -57,6 +59,7 @@ type leg struct {
 	agent   *ice.Agent
 	tag     uint32
 	checkAt time.Time // not before then we knock
+	remotes []string  // the peer's candidates, until then
 	conn    *dtls.Conn
 	chosen  ice.Pair // the selected pair
 	hasPair bool
@@ -185,6 +188,7 @@ func (l *leg) close() {
 // end stops what runs over the leg; it gives the sockets that are to be closed.
 func (l *leg) end(t *turn) []base {
 	l.ended = true
+	l.gone.Store(true)
 	l.agent.Close()
 	l.refresh(t)
 	for _, b := range l.bound {

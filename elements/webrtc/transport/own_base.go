@@ -11,7 +11,6 @@ import (
 	"github.com/govidu/govidu/elements/webrtc/transport/ice"
 	"github.com/govidu/govidu/elements/webrtc/transport/ice/gather"
 	"github.com/govidu/govidu/elements/webrtc/transport/udp"
-	"github.com/govidu/govidu/pipeline"
 )
 
 // gatherTimeout bounds what STUN and TURN servers may take.
@@ -261,5 +260,3 @@ func (x *ownSocket) read(base int) {
 		}
 	}
 }
-
-var _ = pipeline.Audio

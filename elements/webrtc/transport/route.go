@@ -2,10 +2,9 @@ package transport
 
 import (
 	"net/netip"
-	"time"
 
+	"github.com/govidu/govidu/elements/webrtc/transport/ice"
 	"github.com/govidu/govidu/elements/webrtc/transport/udp"
-	"github.com/govidu/govidu/pipeline"
 )
 
 // base is where datagrams leave besides the shards' sockets: a socket of one leg,
@@ -31,11 +30,11 @@ func (l *leg) datagram(t *turn, b []byte, base int, from netip.AddrPort, came *s
 	t.who = l.peer
 	switch {
 	case b[0] <= 3:
-		if l.agent.Handle(b, base, from, t.now) {
-			l.checkAt = time.Time{}
-			if came != nil {
-				l.bind(t, came, from)
-			}
+		if len(l.remotes) > 0 && !ice.IsResponse(b) {
+			l.takeRemotes(t) // it knows us now
+		}
+		if l.agent.Handle(b, base, from, t.now) && came != nil {
+			l.bind(t, came, from)
 		}
 		l.afterICE(t)
 	case b[0] <= 63:
@@ -76,7 +75,9 @@ func (l *leg) bind(t *turn, at *shard, from netip.AddrPort) {
 	}
 	t.after = append(t.after, func() {
 		at.mu.Lock()
-		at.addrs[from] = l
+		if !l.gone.Load() {
+			at.addrs[from] = l
+		}
 		at.mu.Unlock()
 	})
 	if !l.hasPair && len(l.bound) == 1 {
@@ -118,9 +119,6 @@ func (l *leg) home() *shard {
 // is, and the ticker comes when the agent wants it.
 func (l *leg) afterICE(t *turn) {
 	if next := l.agent.Next(); !next.IsZero() {
-		if next.Before(l.checkAt) {
-			next = l.checkAt
-		}
 		l.peer.soon(next)
 	}
 	l.refresh(t)
@@ -237,7 +235,7 @@ func (e *Engine) socketOf(base int, s *shard) *udp.Socket {
 	return nil
 }
 
-// kindsOf are the kinds of a leg's sections.
+// settle notes which of the local description's sections are the leg's.
 func (l *leg) settle(d *description) {
 	l.at, l.kinds = nil, nil
 	for _, i := range l.plan.use {
@@ -247,5 +245,3 @@ func (l *leg) settle(d *description) {
 		}
 	}
 }
-
-var _ = pipeline.Audio

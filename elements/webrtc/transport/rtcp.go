@@ -56,8 +56,17 @@ func (l *leg) controlOne(t *turn, b []byte) {
 		_ = l.rate.Feedback(b, t.now)
 		return
 	}
-	switch b[1] {
-	case 202, 203, 204, 207: // descriptions, BYE, APP, XR: nothing for us
+	switch format := b[0] & 31; b[1] {
+	case 200, 201: // reports
+	case 205:
+		if format != rtcp.FormatTLN {
+			return
+		}
+	case 206:
+		if format != rtcp.FormatPLI && format != rtcp.FormatFIR && format != rtcp.FormatREMB {
+			return
+		}
+	default: // descriptions, BYE, APP, XR: nothing for us
 		return
 	}
 	packets, err := rtcp.Unmarshal(b)

@@ -225,9 +225,11 @@ func (s *Sender) take(t *turn, x *item) {
 	out, ok := s.selector.Take(int(x.enc), p, &x.info, at)
 	if s.selector.NeedsKey() {
 		s.wantKey(t, at)
+		if !ok {
+			s.stats.dropped++
+		}
 	}
 	if !ok {
-		s.stats.dropped++
 		return
 	}
 	s.send(t, p, &out)

@@ -137,6 +137,7 @@ func (s *shard) letter(t *turn, l *letter) {
 			s.engine.blame(t, "transport.letter", r)
 		}
 	}()
+	t.who = nil
 	if l.to == nil {
 		t.jobs = append(t.jobs, l.job)
 		return

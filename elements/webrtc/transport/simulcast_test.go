@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
@@ -113,7 +112,6 @@ func TestSimulcast(t *testing.T) {
 		eventually(t, what, func() bool {
 			pub.frame(n%10 == 0)
 			n++
-			time.Sleep(20 * time.Millisecond)
 			return ok()
 		})
 	}

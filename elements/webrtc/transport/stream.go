@@ -138,6 +138,13 @@ func (l *leg) media(t *turn, b []byte) {
 		return
 	}
 	r := s.enc.of
+	if !s.repair && s.enc.ssrc != s.ssrc {
+		// Another has taken its place.
+		if t.now.Sub(s.enc.cameAt) < takeOver {
+			return
+		}
+		s.enc.rename(s.ssrc)
+	}
 	if l.record != nil {
 		if x := in.extension(r.ext.twcc); len(x) == 2 {
 			l.record.Record(binary.BigEndian.Uint16(x), t.now)
@@ -169,6 +176,9 @@ func (l *leg) media(t *turn, b []byte) {
 		return
 	}
 	r.take(t, s, &in, payload)
+	if next, ok := s.enc.nack.Next(); ok && !next.After(t.now) {
+		l.repairOf(t, s.enc)
+	}
 }
 
 // streamOf finds the stream of a packet, and makes one for a packet that begins
@@ -287,9 +297,14 @@ func (r *Receiver) encodingOf(in *rtpIn, now time.Time) *encoding {
 	} else if e.ssrc != 0 && now.Sub(e.cameAt) < takeOver && !slices.Contains(r.declared, in.header.SSRC) {
 		return nil
 	}
-	e.ssrc = in.header.SSRC
-	e.nack, e.reception = congestion.NACKTracker{}, congestion.Reception{}
+	e.rename(in.header.SSRC)
 	return e
+}
+
+// rename makes a stream the encoding's.
+func (e *encoding) rename(ssrc uint32) {
+	e.ssrc = ssrc
+	e.nack, e.reception = congestion.NACKTracker{}, congestion.Reception{}
 }
 
 // codecOf finds a payload type: of media, or of retransmissions.

@@ -11,7 +11,7 @@ import (
 
 const (
 	// tickEvery is how often the ticker looks whether a Peer has something due.
-	tickEvery = 10 * time.Millisecond
+	tickEvery = 20 * time.Millisecond
 	// reportEvery is how often reports are sent.
 	reportEvery = time.Second
 	// feedbackEvery is how often transport-wide feedback may be due.
@@ -104,13 +104,17 @@ func (p *Peer) everySecond(t *turn) {
 
 // tick does what is due of a leg.
 func (l *leg) tick(t *turn, second bool) {
-	if next := l.agent.Next(); t.now.Before(l.checkAt) {
-		l.peer.soon(l.checkAt)
-	} else if !next.IsZero() && !next.After(t.now) {
+	if len(l.remotes) > 0 && !t.now.Before(l.checkAt) {
+		l.takeRemotes(t)
+	}
+	if next := l.agent.Next(); !next.IsZero() && !next.After(t.now) {
 		if !l.heardAt.IsZero() {
 			l.agent.Heard(l.heardAt)
 		}
 		l.agent.Tick(t.now)
+	}
+	if len(l.remotes) > 0 {
+		l.peer.soon(l.checkAt)
 	}
 	l.afterICE(t)
 	if !l.running {
@@ -157,6 +161,17 @@ func (l *leg) repair(t *turn, e *encoding) {
 	if e.ssrc == 0 {
 		return
 	}
+	l.repairOf(t, e)
+	if p := e.reportRequest(t.now); p != nil {
+		l.sendControl(t, p)
+	}
+	if e.asked > 0 && e.asked < maxAsked && e.clock.Waits() {
+		l.peer.soon(e.askedAt.Add(askPause))
+	}
+}
+
+// repairOf asks for what is missing of a stream.
+func (l *leg) repairOf(t *turn, e *encoding) {
 	if at, ok := e.nack.Next(); ok && !at.After(t.now) {
 		var missing [64]uint16
 		if list := e.nack.Missing(missing[:0], t.now, l.agent.Stats().RoundTrip); len(list) > 0 {
@@ -168,12 +183,6 @@ func (l *leg) repair(t *turn, e *encoding) {
 	e.nack.GaveUp()
 	if at, ok := e.nack.Next(); ok {
 		l.peer.soon(at)
-	}
-	if p := e.reportRequest(t.now); p != nil {
-		l.sendControl(t, p)
-	}
-	if e.asked > 0 && e.asked < maxAsked && e.clock.Waits() {
-		l.peer.soon(e.askedAt.Add(askPause))
 	}
 }
 

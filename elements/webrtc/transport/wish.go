@@ -90,24 +90,26 @@ const (
 	audioShare = 64_000
 )
 
+// usualBps is what an encoder is thought to make of a video at best, where the
+// user sets no bound.
+const usualBps = 2_500_000
+
 // steer lets the estimate decide which layers the peer gets, and finds out
 // whether it can take more.
 func (l *leg) steer(t *turn, second bool) {
 	s := l.peer.videoOut
-	if s.leg != l || s.publisher == nil {
+	if s.leg != l || s.stats.packets == 0 {
 		return
 	}
 	if second {
 		l.wishRate(s, t.now)
 	}
-	if !s.layered {
+	if !s.layered && (s.publisher != nil || !l.rate.Active()) {
 		return
 	}
-	switch bps := l.rate.Target(t.now); {
-	case l.rate.Active() || s.estimate.fresh(t.now):
+	bps := l.rate.Target(t.now)
+	if s.layered && (l.rate.Active() || s.estimate.fresh(t.now)) {
 		s.selector.Allow(max(bps-audioShare, 1), t.now)
-	default:
-		s.selector.Allow(0, t.now)
 	}
 	if bytes, ok := l.rate.Probe(t.now); ok {
 		s.probe(t, bytes)
@@ -118,22 +120,32 @@ func (l *leg) steer(t *turn, second bool) {
 	l.peer.soon(t.now.Add(steerEvery))
 }
 
-// wishRate tells the estimate what the peer would be sent at best.
+// wishRate tells the estimate what the peer would be sent at best: nothing more
+// than now, when there is nothing to choose.
 func (l *leg) wishRate(s *Sender, now time.Time) {
+	c := l.peer.caps.Load()
+	l.rate.Set(c.MinVideoSend*1000, c.MaxVideoSend*1000, c.StartVideoSend)
+	s.layered = false
+	if s.publisher == nil {
+		best := usualBps
+		if c.MaxVideoSend > 0 {
+			best = c.MaxVideoSend * 1000
+		}
+		l.rate.Wish(best + audioShare)
+		return
+	}
 	list := s.publisher.Layers()
-	s.layered = len(list) > 1
-	if !s.layered {
+	if s.layered = len(list) > 1; !s.layered {
 		l.rate.Wish(0)
 		return
 	}
-	best := audioShare
+	best := 0
 	for _, x := range list {
 		if x.Active {
-			best = max(best, x.Bps+audioShare)
+			best = max(best, x.Bps)
 		}
 	}
-	l.rate.Wish(best * 12 / 10)
-	c := l.peer.caps.Load()
+	l.rate.Wish(best*12/10 + audioShare)
 	// A least is for encoders: what the way does not take cannot be sent in layers.
 	l.rate.Set(0, c.MaxVideoSend*1000, c.StartVideoSend)
 	s.want(now)

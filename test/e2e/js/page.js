@@ -89,10 +89,11 @@
   // publish offers fake devices and resolves when the library says so. While it
   // waits it notes when the first packet of media really left the page.
   async function publish(options = {}) {
-    const { loopback, noise, color, clock, ...properties } = options;
+    const { loopback, noise, color, clock, tone, ...properties } = options;
     if (noise) properties.videoSource = noiseTrack();
     if (color) properties.videoSource = colorTrack(color);
     if (clock) properties.videoSource = clockTrack(clock);
+    if (tone) properties.audioSource = toneTrack();
     publisher = await ov.initPublisherAsync(undefined, {
       publishAudio: true,
       publishVideo: true,
@@ -155,6 +156,19 @@
       context.putImageData(image, 0, 0);
     }, 66);
     return canvas.captureStream(15).getVideoTracks()[0];
+  }
+
+  // toneTrack is a steady tone, silent until it is made loud.
+  let loudness;
+  function toneTrack() {
+    const context = new AudioContext();
+    const oscillator = context.createOscillator();
+    const sound = context.createMediaStreamDestination();
+    loudness = context.createGain();
+    loudness.gain.value = 0;
+    oscillator.connect(loudness).connect(sound);
+    oscillator.start();
+    return sound.stream.getAudioTracks()[0];
   }
 
   // colorTrack is a picture of one colour between a white and a black band, with a
@@ -497,6 +511,10 @@
     },
     async gaps(streamId) {
       return watched.get(streamId).gaps;
+    },
+    // How loud the own tone is, from 0 to 1.
+    async talk(gain) {
+      loudness.gain.value = gain;
     },
     // The peer connection of a subscription ends, as if its network had.
     async breakMedia(streamId) {

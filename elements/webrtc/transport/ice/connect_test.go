@@ -116,7 +116,6 @@ func TestConsentEnds(t *testing.T) {
 	w.run(time.Second, connected(a, b))
 	cut := func(netip.AddrPort, netip.AddrPort) (netip.AddrPort, bool) { return netip.AddrPort{}, false }
 	w.through = cut
-	start := w.now
 	if !w.run(6*time.Second, func() bool { return a.State() == StateDisconnected && b.State() == StateDisconnected }) {
 		t.Fatal("silence is not noticed:", a.history())
 	}
@@ -125,7 +124,7 @@ func TestConsentEnds(t *testing.T) {
 		t.Fatal("does not come back:", a.history())
 	}
 	w.through = cut
-	start = w.now
+	start := w.now
 	if !w.run(40*time.Second, func() bool { return a.State() == StateFailed }) {
 		t.Fatal("never fails:", a.history())
 	}

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 the older constructor takes one value that a table of cases can change
+
 package ice
 
 import (

@@ -50,8 +50,8 @@ func (s *subscriber) take(v sent, info *Info, now time.Time) bool {
 
 // report is what a subscriber's decoder would have found.
 type report struct {
-	holes, empty, frames, undecodable, incomplete, twice int
-	switches                                             int
+	holes, empty, frames, undecodable, incomplete int
+	switches                                      int
 }
 
 // judge sorts what arrived and fails for what no subscriber may see. Holes and

@@ -54,20 +54,19 @@ type publisher struct {
 }
 
 type pubEncoding struct {
-	seq        uint16
-	tsBase     uint32
-	ssrc       uint32
-	id         uint16
-	tl0        uint8
-	key        uint8
-	number     uint16
-	phase      int // place in the temporal pattern
-	wantKey    bool
-	begun      bool
-	last       [MaxSpatial][MaxTemporal]frameID // newest frame of each layer
-	has        [MaxSpatial][MaxTemporal]bool
-	numbers    map[frameID]uint16
-	upperSince [MaxTemporal]bool // there was a frame of the layer since the newest base frame
+	seq     uint16
+	tsBase  uint32
+	ssrc    uint32
+	id      uint16
+	tl0     uint8
+	key     uint8
+	number  uint16
+	phase   int // place in the temporal pattern
+	wantKey bool
+	begun   bool
+	last    [MaxSpatial][MaxTemporal]frameID // newest frame of each layer
+	has     [MaxSpatial][MaxTemporal]bool
+	numbers map[frameID]uint16
 }
 
 func newPub(name codec.Name, encs, spatials, temporal int, rnd func(int) int) *publisher {

@@ -61,7 +61,7 @@ func TestKeystream(t *testing.T) {
 }
 
 // plain is a Stream that is built in another way.
-type plain struct{ a, b int }
+type plain struct{ _, _ int }
 
 func (plain) XORKeyStream(_, _ []byte) {}
 
