@@ -9,6 +9,14 @@ import (
 	"github.com/govidu/govidu/test/netem"
 )
 
+// during lets things run for a length that is itself what is tested, and waits for
+// nothing.
+func during(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	<-t.C
+}
+
 // layered has a player join that publishes the same pictures in three sizes.
 func layered(t testing.TB, s *server, session string) *player {
 	t.Helper()
@@ -85,7 +93,7 @@ func TestRateDrop(t *testing.T) {
 		}
 	}
 	until("the largest picture", 20*time.Second, func(h float64) bool { return h >= 360 })
-	time.Sleep(3 * time.Second)
+	during(3 * time.Second)
 
 	link.Set(narrow)
 	dropped := time.Now()
@@ -152,9 +160,9 @@ func TestLayerSwitches(t *testing.T) {
 	})
 
 	bob.prefers(stream, 0)
-	time.Sleep(2 * time.Second)
+	during(2 * time.Second)
 	first := bob.inbound()[stream]
-	time.Sleep(2 * time.Second)
+	during(2 * time.Second)
 	last := bob.inbound()[stream]
 	kbps := (last.VideoBytes - first.VideoBytes) * 8 / (last.At - first.At)
 	t.Logf("the lowest layer: %.0f kbit/s, %.0f high", kbps, last.FrameHeight)

@@ -246,7 +246,7 @@ func TestFloodHandshakes(t *testing.T) {
 		for range 10 {
 			one()
 		}
-		time.Sleep(2 * time.Millisecond) // about 5000 in a second
+		during(2 * time.Millisecond) // about 5000 in a second
 	})
 	slowest := time.Duration(0)
 	for n := range 100 {
@@ -350,7 +350,7 @@ func TestFloodDatagrams(t *testing.T) {
 				sent.Add(1)
 			}
 		}
-		time.Sleep(2 * time.Millisecond) // about 20,000 in a second
+		during(2 * time.Millisecond) // about 20,000 in a second
 	})
 	from := len(sub.Packets(video))
 	for range 20 {

@@ -53,7 +53,7 @@ func TestStormFeedback(t *testing.T) {
 	repeat(t, func() { // what is new, for the NACKs
 		list := bad.Packets(video)
 		highest.Store(uint32(list[len(list)-1].SequenceNumber))
-		time.Sleep(50 * time.Millisecond)
+		during(50 * time.Millisecond)
 	})
 	repeat(t, func() {
 		round++
@@ -75,13 +75,13 @@ func TestStormFeedback(t *testing.T) {
 			&rtcp.ReceiverEstimatedMaximumBitrate{SenderSSRC: 1, Bitrate: 0, SSRCs: []uint32{ssrc}},
 			&rtcp.ReceiverEstimatedMaximumBitrate{SenderSSRC: 1, Bitrate: 1 << 60, SSRCs: []uint32{ssrc}},
 		}, &rembs)
-		time.Sleep(500 * time.Microsecond)
+		during(500 * time.Microsecond)
 	})
-	time.Sleep(5 * time.Second) // what has been saved up for losses is gone
+	during(5 * time.Second) // what has been saved up for losses is gone
 
 	asked, had, in, out := pub.PLIs(), len(good.Packets(video)), due.Load(), got.Load()
 	n, p, r := nacks.Load(), plis.Load(), rembs.Load()
-	time.Sleep(window)
+	during(window)
 	asked, had, in, out = pub.PLIs()-asked, len(good.Packets(video))-had, due.Load()-in, got.Load()-out
 	seconds := int64(window / time.Second)
 	ratio := float64(out) / float64(in)
@@ -145,7 +145,7 @@ func TestStormStreams(t *testing.T) {
 	for n := range 15_000 {
 		many.Frame(n%30 == 0)
 		if n%100 == 0 {
-			time.Sleep(5 * time.Millisecond)
+			during(5 * time.Millisecond)
 		}
 	}
 	if w.n.Load() < 20_000 {

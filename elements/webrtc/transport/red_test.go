@@ -142,14 +142,19 @@ func TestRED(t *testing.T) {
 			t.Fatalf("payload type %d without any loss", p.PayloadType)
 		}
 	}
-	report := func(fraction uint8) {
+	highest, lost := uint32(1000), uint32(0)
+	report := func(more uint32) {
 		t.Helper()
+		highest += 100
+		lost += more
 		ssrc := sub.peer.Sender(kindOf("audio")).ssrc
-		if err := sub.PC.WriteRTCP([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: 1, Reports: []rtcp.ReceptionReport{{SSRC: ssrc, FractionLost: fraction}}}}); err != nil {
+		if err := sub.PC.WriteRTCP([]rtcp.Packet{&rtcp.ReceiverReport{SSRC: 1, Reports: []rtcp.ReceptionReport{{SSRC: ssrc, LastSequenceNumber: highest, TotalLost: lost}}}}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	report(85)
+	report(0)
+	report(0)
+	report(33)
 	var parts []redPart
 	var last *rtp.Packet
 	eventually(t, "two packets again", func() bool {
@@ -168,12 +173,9 @@ func TestRED(t *testing.T) {
 			t.Errorf("block %d: number %d, %d ticks before %d", i, n, x.age, own)
 		}
 	}
-	sub.peer.under(func(*turn) {
-		w := &sub.peer.legs[0].weather
-		w.at = time.Now().Add(-time.Minute)
-	})
-	report(0)
 	eventually(t, "plain sound again", func() bool {
+		report(0)
+		sub.peer.under(func(*turn) { sub.peer.legs[0].weather.at = time.Now().Add(-time.Minute) })
 		pub.Frame(false)
 		list := sub.Packets(audioKind)
 		return list[len(list)-1].PayloadType == 111
@@ -222,6 +224,30 @@ func TestPublishedRED(t *testing.T) {
 			t.Errorf("packet %v: % x", p.Header, p.Payload)
 		}
 		seen[n] = true
+	}
+}
+
+func TestLossOver(t *testing.T) {
+	type report struct {
+		highest uint32
+		lost    int64
+		want    float64 // less than 0: nothing is said yet
+	}
+	for name, list := range map[string][]report{
+		"lost":      {{100, 0, -1}, {200, 10, -1}, {300, 20, 0.1}, {400, 30, 0.1}, {500, 30, 0.05}, {600, 30, 0}},
+		"overtaken": {{100, 0, -1}, {200, 0, -1}, {300, 6, 0.03}, {400, 0, 0}, {500, 5, 0}, {600, 1, 0.005}},
+		"doubled":   {{100, 0, -1}, {200, -50, -1}, {300, -100, 0}},
+		"wrapped":   {{0xffffffff - 50, 0, -1}, {49, 0, -1}, {149, 20, 0.1}},
+		"again":     {{1 << 20, 0, -1}, {1<<20 + 100, 0, -1}, {5, 0, -1}, {105, 50, -1}, {205, 50, 0.25}},
+		"no more":   {{100, 0, -1}, {100, 0, -1}, {100, 0, -1}},
+	} {
+		var o lossOver
+		for i, r := range list {
+			got, ok := o.heard(r.highest, r.lost)
+			if ok != (r.want >= 0) || ok && (got < r.want-1e-9 || got > r.want+1e-9) {
+				t.Errorf("%s, report %d: %v, %v, want %v", name, i, got, ok, r.want)
+			}
+		}
 	}
 }
 

@@ -23,8 +23,8 @@ const (
 	resendTick  = 4 * time.Millisecond // in which times are kept
 
 	// repairOverhead is what a packet costs that is sent again, in bytes besides its
-	// payload. What is earned by new packets does not count theirs.
-	repairOverhead = 16
+	// payload; what new packets earn does not count theirs.
+	repairOverhead = 40
 )
 
 // resend keeps the latest packets of a Sender and answers NACKs (RFC 4585

@@ -126,8 +126,10 @@ func (s *Sender) reported(t *turn, b rtcp.ReceptionReport) {
 	if d, ok := congestion.RoundTrip(b.LastSenderReport, b.Delay, uint32(toNTP(t.now)>>16)); ok {
 		s.stats.rtt = d
 	}
-	s.leg.weather.heard(s.stats.fraction, t.now)
-	s.leg.adapt()
+	if fraction, ok := s.lossOver.heard(b.LastSequenceNumber, s.stats.lost); ok {
+		s.leg.weather.heard(fraction, t.now)
+		s.leg.adapt()
+	}
 	if s.kind == pipeline.Video || s.peer.videoOut.leg == nil {
 		s.leg.rate.Loss(s.stats.fraction, s.stats.rtt, t.now)
 	}

@@ -29,16 +29,17 @@ type Sender struct {
 	ssrc, rtxSSRC uint32
 
 	// Guarded by the lock of the Peer's shard.
-	leg     *leg // nil before negotiation
-	live    bool
-	codecs  []rtpCodec
-	ext     extIDs
-	delayed bool        // packets carry playout
-	playout uint16      // least delay of pictures, in playoutUnit
-	red     *redundancy // of sound; nil while nothing is lost
-	stamped bool        // packets carry the time of sending
-	served  job         // the latest, less its items
-	layer   *encoding   // of the latest packet, nil when it was pushed
+	leg      *leg // nil before negotiation
+	live     bool
+	codecs   []rtpCodec
+	ext      extIDs
+	delayed  bool        // packets carry playout
+	playout  uint16      // least delay of pictures, in playoutUnit
+	red      *redundancy // of sound; nil while nothing is lost
+	lossOver lossOver
+	stamped  bool      // packets carry the time of sending
+	served   job       // the latest, less its items
+	layer    *encoding // of the latest packet, nil when it was pushed
 
 	source    *pipeline.Format // of the latest packet
 	use       *rtpCodec        // for source; nil when not negotiated

@@ -30,7 +30,31 @@ type weather struct {
 	lossy bool
 }
 
-// heard takes the fraction of one report.
+// lossOver is what reports tell of one stream's loss over the latest two of their
+// intervals. One is not enough: packets that others have overtaken count as lost in
+// it, and as found in the next.
+type lossOver struct {
+	highest [2]uint32 // extended sequence numbers, of the latest report and the one before
+	lost    [2]int64
+	n       int
+}
+
+// heard takes one report; ok is false before the third.
+func (o *lossOver) heard(highest uint32, lost int64) (fraction float64, ok bool) {
+	expected := int64(int32(highest - o.highest[1]))
+	if o.n > 0 && int32(highest-o.highest[0]) < 0 {
+		o.n = 0 // another count
+	}
+	if ok = o.n >= 2 && expected > 0; ok {
+		fraction = min(max(float64(lost-o.lost[1])/float64(expected), 0), 1)
+	}
+	o.highest[1], o.lost[1] = o.highest[0], o.lost[0]
+	o.highest[0], o.lost[0] = highest, lost
+	o.n = min(o.n+1, 2)
+	return fraction, ok
+}
+
+// heard takes the share that was lost of a stream, now and again.
 func (w *weather) heard(fraction float64, now time.Time) {
 	if fraction > w.loss {
 		w.loss += (fraction - w.loss) / 2
