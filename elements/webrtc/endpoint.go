@@ -57,7 +57,7 @@ func newEndpoint(engine *transport.Engine, d Defaults) func(context.Context, ele
 			certificate = transport.ECDSA
 		}
 		peer, err := engine.NewPeer(transport.PeerConfig{
-			Epoch: e.Graph().Epoch(), DataChannels: p.UseDataChannels, Certificate: certificate, DSCP: p.QosDscp.mark(),
+			Epoch: e.Graph().Epoch(), Simulcast: p.Simulcast, DataChannels: p.UseDataChannels, Certificate: certificate, DSCP: p.QosDscp.mark(),
 			RecvOnly: p.Recvonly, SendOnly: p.Sendonly, Log: e.Log(), Handler: e.handler(),
 		})
 		if err != nil {
