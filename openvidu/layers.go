@@ -115,8 +115,8 @@ func (m *Manager) active(ctx context.Context, sessionID, connectionID string) (c
 	return c, err
 }
 
-// layer sets the wish, if there is one, and tells the state. On the session's
-// goroutine it is the API's wish as well as the browser's: the last one holds.
+// layer sets the wish, if there is one, and tells the state. Browser and API share
+// one wish; the last one holds.
 func (c *Connection) layer(ctx context.Context, streamID string, wish *LayerWish) (state LayerState, err error) {
 	var sub *subscription
 	var sink, source *endpoint
@@ -224,7 +224,8 @@ func (s *LayerState) read(ctx context.Context, sink, source *endpoint) error {
 
 // layerError tells a node that has no layers from one that failed.
 func layerError(err error) error {
-	for _, code := range []kerr.Code{kerr.MediaObjectOperationNotSupported, kerr.MediaObjectMethodNotFound} {
+	// MalformedTransaction is what Kurento answers to an operation that it has not got.
+	for _, code := range []kerr.Code{kerr.MediaObjectOperationNotSupported, kerr.MediaObjectMethodNotFound, kerr.MalformedTransaction} {
 		if errors.Is(err, code) {
 			return errf(CodeServiceNotEnabled, ErrUnsupported, "the media node does not forward video by layers")
 		}

@@ -190,7 +190,7 @@ func (ep *endpoint) negotiate(ctx context.Context, offer string, source client.I
 		}
 	}()
 	var more map[string]any
-	if simulcast {
+	if simulcast && ep.c.s.m.opts.Layers {
 		more = map[string]any{"simulcast": true}
 	}
 	if err := ep.create(ctx, more, limits.properties(publishes, loopback)); err != nil {
@@ -222,7 +222,11 @@ func (ep *endpoint) create(ctx context.Context, more map[string]any, limits []li
 		"mediaPipeline": ep.media.pipeline, "certificateKeyType": "ECDSA", // handshakes cost a tenth of those with RSA
 	}
 	maps.Copy(params, more)
-	if ep.id, err = cl.Create(ctx, "WebRtcEndpoint", params); err != nil {
+	class := "WebRtcEndpoint"
+	if ep.c.s.m.opts.Layers {
+		class = "LayeredEndpoint"
+	}
+	if ep.id, err = cl.Create(ctx, class, params); err != nil {
 		return fmt.Errorf("create endpoint %s: %w", ep.name, err)
 	}
 	for i, name := range endpointEvents {

@@ -61,8 +61,9 @@ type Options struct {
 	// mediasoup, whose subscribers are offered to; others are told kurento (§7.2).
 	// MEDIA_SERVER_PREFERRED is then NONE.
 	ServerOffers bool
+	// Layers says that the media nodes have LayeredEndpoint, ours beside Kurento's;
 	// Simulcast asks the clients that ServerOffers concerns to publish in layers.
-	Simulcast bool
+	Layers, Simulcast bool
 
 	// Busy says why nobody new should be taken, "" when there is room: sessions and
 	// joins are refused with ErrBusy, reconnections are not. Refused hears of each

@@ -258,13 +258,15 @@ func TestLayerWishes(t *testing.T) {
 			t.Errorf("%v: %v", c, err)
 		}
 	}
-	w.media.SetBefore(func(_ context.Context, c mediatest.Call) error {
-		if c.Name == "setPreferredLayer" {
-			return fmt.Errorf("invoke: %w", kerr.MediaObjectOperationNotSupported)
-		}
-		return nil
-	})
-	wantCode(t, "no layers", set(wish), CodeServiceNotEnabled)
+	for _, code := range []kerr.Code{kerr.MediaObjectOperationNotSupported, kerr.MalformedTransaction} {
+		w.media.SetBefore(func(_ context.Context, c mediatest.Call) error {
+			if c.Name == "setPreferredLayer" {
+				return fmt.Errorf("invoke: %w", code)
+			}
+			return nil
+		})
+		wantCode(t, "no layers", set(wish), CodeServiceNotEnabled)
+	}
 }
 
 // TestBusy: an overloaded server takes no new session and nobody new, and spends no
@@ -300,4 +302,28 @@ func TestBusy(t *testing.T) {
 	}
 	why.Store("")
 	w.must(join())
+}
+
+// TestLayeredEndpoints: on nodes that have them every endpoint is layered, and a
+// publisher's takes simulcast when browsers are asked for it.
+func TestLayeredEndpoints(t *testing.T) {
+	for _, simulcast := range []bool{false, true} {
+		w := newWorld(t, func(o *Options) { o.Layers, o.ServerOffers, o.Simulcast = true, simulcast, simulcast })
+		w.session("S")
+		a, b := w.join("S", "A", auth.Publisher), w.join("S", "B", auth.Subscriber)
+		b.subscribe(a.publish().ID)
+		var made []any
+		for _, c := range w.media.Calls("create") {
+			if c.Name != "MediaPipeline" {
+				made = append(made, c.Name, c.Params["simulcast"])
+			}
+		}
+		want := []any{"LayeredEndpoint", nil, "LayeredEndpoint", nil}
+		if simulcast {
+			want[1] = true
+		}
+		if !slices.Equal(made, want) {
+			t.Errorf("simulcast %v: made %v", simulcast, made)
+		}
+	}
 }

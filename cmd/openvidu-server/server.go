@@ -185,7 +185,7 @@ func (s *server) startRooms() error {
 		Bandwidth:        openvidu.Bandwidth{MaxRecv: c.MaxRecvBandwidth, MinRecv: c.MinRecvBandwidth, MaxSend: c.MaxSendBandwidth, MinSend: c.MinSendBandwidth},
 		ForcedVideoCodec: c.ForcedVideoCodec, AllowTranscoding: c.AllowTranscoding,
 		Busy: s.load.Busy, Refused: s.loadMetrics(),
-		ServerOffers: c.Simulcast, Simulcast: c.Simulcast && webrtc.CanLayer(),
+		ServerOffers: c.Simulcast, Simulcast: c.Simulcast && webrtc.CanLayer(), Layers: webrtc.CanLayer(),
 		RecordingNotification: c.RecordingNotification,
 		GarbageInterval:       interval, GarbageThreshold: time.Duration(c.GarbageThreshold) * time.Second,
 	})

@@ -22,9 +22,6 @@ type endpointParams struct {
 	UseDataChannels    bool                    `json:"useDataChannels" default:"false"`
 	CertificateKeyType CertificateKeyType      `json:"certificateKeyType" default:"RSA"`
 	QosDscp            DSCPValue               `json:"qosDscp" default:"NO_VALUE"`
-	// Simulcast takes all layers of a peer that offers several of its video; the
-	// original takes none of them but one. It is ours.
-	Simulcast bool `json:"simulcast" default:"false"`
 }
 
 // Endpoint is a WebRtcEndpoint: its inputs are what the peer is sent, its
@@ -44,44 +41,45 @@ type Endpoint struct {
 
 func newEndpoint(engine *transport.Engine, d Defaults) func(context.Context, elements.Env, endpointParams) (*Endpoint, error) {
 	return func(_ context.Context, env elements.Env, p endpointParams) (*Endpoint, error) {
-		e := &Endpoint{
-			dataChannels: p.UseDataChannels, settings: d.settings(),
-			connection: disconnected, media: disconnected,
-		}
-		e.Init(env)
-		if p.Simulcast && !CanLayer() {
-			return nil, kerr.New(kerr.MediaObjectOperationNotSupported, "Video is not forwarded by layers here")
-		}
-		certificate := transport.RSA
-		if p.CertificateKeyType == "ECDSA" {
-			certificate = transport.ECDSA
-		}
-		peer, err := engine.NewPeer(transport.PeerConfig{
-			Epoch: e.Graph().Epoch(), Simulcast: p.Simulcast, DataChannels: p.UseDataChannels, Certificate: certificate, DSCP: p.QosDscp.mark(),
-			RecvOnly: p.Recvonly, SendOnly: p.Sendonly, Log: e.Log(), Handler: e.handler(),
-		})
-		if err != nil {
-			return nil, fmt.Errorf("create WebRtcEndpoint: %w: %w", kerr.NotEnoughResources, err)
-		}
-		e.peer = peer
-		for _, kind := range []pipeline.Kind{pipeline.Audio, pipeline.Video} {
-			in := peer.Receiver(kind)
-			out := e.Graph().NewOutput(kind, elements.DefaultDescription, in)
-			in.SetOutput(out)
-			e.AddOutput(out)
-			e.AddInput(kind, peer.Sender(kind))
-		}
-		if p.UseDataChannels {
-			in, sender := peer.Data()
-			out := e.Graph().NewOutput(pipeline.Data, elements.DefaultDescription, in)
-			in.SetOutput(out)
-			e.AddOutput(out)
-			e.AddInput(pipeline.Data, sender)
-		}
-		e.apply()
-		e.SetStats(e.stats)
-		return e, nil
+		return makeEndpoint(engine, d, env, layeredParams{endpointParams: p})
 	}
+}
+
+func makeEndpoint(engine *transport.Engine, d Defaults, env elements.Env, p layeredParams) (*Endpoint, error) {
+	e := &Endpoint{
+		dataChannels: p.UseDataChannels, settings: d.settings(),
+		connection: disconnected, media: disconnected,
+	}
+	e.Init(env)
+	certificate := transport.RSA
+	if p.CertificateKeyType == "ECDSA" {
+		certificate = transport.ECDSA
+	}
+	peer, err := engine.NewPeer(transport.PeerConfig{
+		Epoch: e.Graph().Epoch(), Simulcast: p.Simulcast, DataChannels: p.UseDataChannels, Certificate: certificate, DSCP: p.QosDscp.mark(),
+		RecvOnly: p.Recvonly, SendOnly: p.Sendonly, Log: e.Log(), Handler: e.handler(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("create WebRtcEndpoint: %w: %w", kerr.NotEnoughResources, err)
+	}
+	e.peer = peer
+	for _, kind := range []pipeline.Kind{pipeline.Audio, pipeline.Video} {
+		in := peer.Receiver(kind)
+		out := e.Graph().NewOutput(kind, elements.DefaultDescription, in)
+		in.SetOutput(out)
+		e.AddOutput(out)
+		e.AddInput(kind, peer.Sender(kind))
+	}
+	if p.UseDataChannels {
+		in, sender := peer.Data()
+		out := e.Graph().NewOutput(pipeline.Data, elements.DefaultDescription, in)
+		in.SetOutput(out)
+		e.AddOutput(out)
+		e.AddInput(pipeline.Data, sender)
+	}
+	e.apply()
+	e.SetStats(e.stats)
+	return e, nil
 }
 
 // Close ends the connection with the peer and then the element's links.

@@ -38,6 +38,22 @@ const (
 	maxSize  = 16384 // in pixels
 )
 
+type layeredParams struct {
+	endpointParams
+	// Simulcast takes all encodings of a peer that offers several of its video; else
+	// it is answered as Kurento does, and sends one.
+	Simulcast bool `json:"simulcast" default:"false"`
+}
+
+func newLayeredEndpoint(engine *transport.Engine, d Defaults) func(context.Context, elements.Env, layeredParams) (*Endpoint, error) {
+	return func(_ context.Context, env elements.Env, p layeredParams) (*Endpoint, error) {
+		if !CanLayer() {
+			return nil, kerr.New(kerr.MediaObjectOperationNotSupported, "Video is not forwarded by layers here")
+		}
+		return makeEndpoint(engine, d, env, p)
+	}
+}
+
 type preferredLayerParams struct {
 	Spatial   int `json:"spatial" default:"-1"`
 	Temporal  int `json:"temporal" default:"-1"`

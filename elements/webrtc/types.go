@@ -24,10 +24,6 @@ func Types(engine *transport.Engine, d Defaults) []elements.Type {
 			elements.Property[*Endpoint, []IceCandidatePair]("ICECandidatePairs", (*Endpoint).ICECandidatePairs, nil),
 			elements.Property[*Endpoint, []IceConnection]("IceConnectionState", (*Endpoint).ICEConnectionState, nil),
 			elements.Property[*Endpoint, []DtlsConnection]("DtlsConnectionState", (*Endpoint).DTLSConnectionState, nil),
-			// Ours, not of the original.
-			elements.Property[*Endpoint, []VideoLayer]("layers", (*Endpoint).Layers, nil),
-			elements.Property[*Endpoint, CurrentLayer]("currentLayer", (*Endpoint).CurrentLayer, nil),
-			elements.Method("setPreferredLayer", (*Endpoint).SetPreferredLayer),
 			elements.Method("gatherCandidates", (*Endpoint).GatherCandidates),
 			elements.Method("addIceCandidate", (*Endpoint).AddICECandidate),
 			elements.Method("createDataChannel", (*Endpoint).CreateDataChannel),
@@ -48,6 +44,15 @@ func Types(engine *transport.Engine, d Defaults) []elements.Type {
 			elements.Event[channelFields]("DataChannelOpen"),
 			elements.Event[channelFields]("OnDataChannelClosed"),
 			elements.Event[channelFields]("DataChannelClose"),
+		},
+	}, {
+		Name: "LayeredEndpoint", Extends: "WebRtcEndpoint", Module: "govidu",
+		Doc: "A WebRtcEndpoint whose peer may send its video in layers, and be sent those that it can take: simulcast is taken when asked for, and the layers of scalable streams are told apart.",
+		New: elements.New(newLayeredEndpoint(engine, d)),
+		Members: []elements.Member{
+			elements.Property[*Endpoint, []VideoLayer]("layers", (*Endpoint).Layers, nil),
+			elements.Property[*Endpoint, CurrentLayer]("currentLayer", (*Endpoint).CurrentLayer, nil),
+			elements.Method("setPreferredLayer", (*Endpoint).SetPreferredLayer),
 		},
 	}, {
 		Name: "ActiveSpeakers", Extends: "MediaObject", Module: "govidu",

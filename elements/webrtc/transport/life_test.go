@@ -268,3 +268,25 @@ func TestPanic(t *testing.T) {
 		t.Errorf("%d panics; this one connected %v, the other %v", n, c.peer.Connected(), other.peer.Connected())
 	}
 }
+
+// TestDatagramPanic has the code that reads a Peer's packets fail: that Peer ends,
+// another goes on, on the same socket.
+func TestDatagramPanic(t *testing.T) {
+	e := newEngine(t, func(c *Config) { c.Shards = 1 })
+	other, c := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8), newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8)
+	outs := graph(other.peer)
+	c.peer.under(func(*turn) {
+		l := c.peer.transports[0]
+		l.streams, l.recent, c.peer.videoIn.encs = nil, nil, nil // a bug of ours
+	})
+	stream(t, "the end is told", c, func() bool { return true }, func() bool {
+		return read(c.heard, func(h *heard) bool { return slices.Equal(h.up, []bool{true, false}) })
+	})
+	if n := e.Counters().Panics; n != 1 {
+		t.Errorf("%d panics counted", n)
+	}
+	stream(t, "the other goes on", other, func() bool { return true }, func() bool {
+		n, _ := outs[kindOf("video")].Counters()
+		return n > 10
+	})
+}

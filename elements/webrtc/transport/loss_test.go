@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -188,5 +189,26 @@ func vp8WithoutRTX(t *testing.T) func(*webrtc.MediaEngine) {
 				t.Fatal(err)
 			}
 		}
+	}
+}
+
+// TestHandshakeLoss loses the first datagrams of DTLS on their way to the browser:
+// both ends try again.
+func TestHandshakeLoss(t *testing.T) {
+	for n := range int32(4) {
+		t.Run(strconv.Itoa(int(n)), func(t *testing.T) {
+			t.Parallel()
+			e := newEngine(t, nil)
+			var lost atomic.Int32
+			pub := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8)
+			sub := newSubscriber(t, e, webrtctest.Options{Lose: func(b []byte) bool {
+				return b[0] >= 20 && b[0] <= 63 && lost.Add(1) <= n
+			}})
+			link(t, graph(pub.peer), sub.peer, true)
+			stream(t, "media", pub, func() bool { return true }, func() bool { return len(sub.Packets(videoKind)) > 3 })
+			if lost.Load() < n {
+				t.Errorf("%d lost", lost.Load())
+			}
+		})
 	}
 }

@@ -75,6 +75,7 @@ type Peer struct {
 	caps      atomic.Pointer[caps]
 	network   atomic.Pointer[Network]
 	connected atomic.Bool
+	broken    atomic.Bool // our code failed on it, its end is under way
 	shard     atomic.Pointer[shard]
 	due       atomic.Int64 // when the ticker shall come, in nanoseconds since start
 	start     time.Time
@@ -98,7 +99,6 @@ type Peer struct {
 	gatherOn  bool // Gather was called
 	toldDone  bool
 	closed    bool
-	broken    bool
 
 	evMu       sync.Mutex // leaf: what follows
 	queue      []func()
@@ -256,18 +256,16 @@ func (p *Peer) safely(f func()) {
 // broke ends a Peer whose code failed; everybody hears of it as the loss of the
 // connection. It may be called under locks.
 func (p *Peer) broke(where string, r any) {
-	p.engine.counters.panics.Add(1)
 	p.engine.logPanic(where, r)
+	if p.broken.Swap(true) {
+		return
+	}
+	p.engine.counters.panics.Add(1)
 	p.post(func() {
-		p.mu.Lock()
-		again := p.broken
-		p.broken = true
-		legs := slices.Clone(p.legs)
-		p.mu.Unlock()
-		if again {
-			return
-		}
 		p.goSafe("transport.broken", func() {
+			p.mu.Lock()
+			legs := slices.Clone(p.legs)
+			p.mu.Unlock()
 			for _, l := range legs {
 				l.close()
 			}

@@ -24,7 +24,7 @@ const (
 // datagram takes what came for the leg. came is the shard where it did, nil when
 // it was none.
 func (l *leg) datagram(t *turn, b []byte, base int, from netip.AddrPort, came *shard) {
-	if l.ended {
+	if l.ended || l.peer.broken.Load() {
 		return
 	}
 	t.who = l.peer

@@ -97,7 +97,9 @@ func (t *turn) end() {
 // settle does what was left for after the lock.
 func (t *turn) settle() {
 	for i := range t.mail {
-		t.mail[i].to.post(t.mail[i].letter)
+		if m := &t.mail[i]; !m.to.serve(t.now, &m.letter) {
+			m.to.post(m.letter)
+		}
 	}
 	clear(t.mail)
 	t.mail = t.mail[:0]

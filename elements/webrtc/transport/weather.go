@@ -6,7 +6,8 @@ import (
 )
 
 const (
-	lossyFrom = 0.02 // share of packets lost from which something is done about it
+	lossyFrom = 0.02 // share of packets lost from which something is done, when it is told twice
+	lossySure = 0.04 // when it is told once
 	lossyTo   = 0.01 // below which it is done no more
 	lossyDeep = 0.07 // from which sound is sent three times instead of twice
 	// weatherMemory is the time in which what was heard of loss fades, to 1/e.
@@ -25,9 +26,10 @@ const (
 // shown later, so that what is sent again comes in time. Guarded by the lock of the
 // Peer's shard.
 type weather struct {
-	loss  float64 // share of packets, rises fast and falls slowly
-	at    time.Time
-	lossy bool
+	loss   float64 // share of packets, rises fast and falls slowly
+	at     time.Time
+	lossy  bool
+	warned bool // the latest report told of as much
 }
 
 // lossOver is what reports tell of one stream's loss over the latest two of their
@@ -57,7 +59,7 @@ func (o *lossOver) heard(highest uint32, lost int64) (fraction float64, ok bool)
 // heard takes the share that was lost of a stream, now and again.
 func (w *weather) heard(fraction float64, now time.Time) {
 	if fraction > w.loss {
-		w.loss += (fraction - w.loss) / 2
+		w.loss = fraction
 	} else if span := now.Sub(w.at); span > 0 && !w.at.IsZero() {
 		w.loss += (fraction - w.loss) * (1 - math.Exp(-float64(span)/float64(weatherMemory)))
 	}
@@ -65,8 +67,9 @@ func (w *weather) heard(fraction float64, now time.Time) {
 	if w.lossy {
 		w.lossy = w.loss > lossyTo
 	} else {
-		w.lossy = w.loss > lossyFrom
+		w.lossy = fraction > lossySure || fraction > lossyFrom && w.warned
 	}
+	w.warned = fraction > lossyFrom
 }
 
 // playout is how long after the first packet could be shown the picture should be,

@@ -35,7 +35,8 @@ func (s *Sender) SetLayerWish(spatial, temporal, maxWidth, maxHeight int) {
 	})
 }
 
-// Layer is the spatial and the temporal layer that are forwarded now.
+// Layer is the spatial and the temporal layer that are forwarded now, -1 and -1
+// while nothing is.
 func (s *Sender) Layer() (spatial, temporal int) {
 	s.peer.under(func(*turn) { spatial, temporal = s.selector.Current() })
 	return spatial, temporal

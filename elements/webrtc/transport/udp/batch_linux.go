@@ -20,12 +20,14 @@ type mmsghdr struct {
 
 // batchSystem is what recvmmsg(2) fills.
 type batchSystem struct {
-	hs    []mmsghdr
-	iov   []unix.Iovec
-	names []unix.RawSockaddrInet6 // large enough for IPv4 too
-	read  func(fd uintptr) bool   // readNow, bound once: a closure per call would be allocated
-	got   int
-	errno unix.Errno
+	hs     []mmsghdr
+	iov    []unix.Iovec
+	names  []unix.RawSockaddrInet6 // large enough for IPv4 too
+	read   func(fd uintptr)        // readNow, bound once: a closure per call would be allocated
+	ready  func(uintptr) bool      // readReady, likewise
+	socket *Socket                 // of the call under way
+	got    int
+	errno  unix.Errno
 }
 
 func (b *Batch) prepare() {
@@ -38,7 +40,7 @@ func (b *Batch) prepare() {
 		h.SetIovlen(1)
 		b.swapped(i)
 	}
-	b.read = b.readNow
+	b.read, b.ready = b.readNow, b.readReady
 }
 
 func (b *Batch) swapped(i int) {
@@ -46,29 +48,36 @@ func (b *Batch) swapped(i int) {
 	b.iov[i].SetLen(b.size)
 }
 
-// readNow takes what is there; false when that is nothing. The call is made past
-// the scheduler: it does not wait, and telling the runtime of it costs more than
-// reading does.
-func (b *Batch) readNow(fd uintptr) bool {
+// readReady takes what is there; false when that is nothing.
+func (b *Batch) readReady(uintptr) bool {
+	if b.socket.raw.Control(b.read) != nil {
+		b.got, b.errno = 0, unix.EBADF
+	}
+	return b.errno != unix.EAGAIN
+}
+
+// readNow makes the call past the scheduler: it does not wait, and telling the
+// runtime of it costs more than reading does.
+func (b *Batch) readNow(fd uintptr) {
 	for {
 		r, _, errno := unix.RawSyscall6(unix.SYS_RECVMMSG, fd, uintptr(unsafe.Pointer(&b.hs[0])), uintptr(len(b.hs)), unix.MSG_DONTWAIT, 0, 0)
 		if errno == unix.EINTR {
 			continue
 		}
 		b.got, b.errno = int(r), errno
-		return errno != unix.EAGAIN
+		return
 	}
 }
 
 // readOne is readNow where a sandbox knows no recvmmsg(2).
-func (b *Batch) readOne(fd uintptr) bool {
+func (b *Batch) readOne(fd uintptr) {
 	for {
 		r, _, errno := unix.RawSyscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&b.hs[0].hdr)), unix.MSG_DONTWAIT)
 		if errno == unix.EINTR {
 			continue
 		}
 		b.got, b.errno, b.hs[0].n = 1, errno, uint32(r)
-		return errno != unix.EAGAIN
+		return
 	}
 }
 
@@ -83,7 +92,8 @@ func (s *Socket) ReadBatch(b *Batch) (int, error) {
 			b.hs[i].hdr.Namelen, b.hs[i].hdr.Flags = unix.SizeofSockaddrInet6, 0
 		}
 		b.n = 0
-		if s.raw.Read(b.read) != nil {
+		b.socket = s
+		if s.waiting.Read(b.ready) != nil || b.errno == unix.EBADF {
 			return 0, net.ErrClosed
 		}
 		switch b.errno {

@@ -83,7 +83,7 @@ func (r *room) forward(seal, write bool) {
 func (r *room) drain() {
 	for _, p := range r.peers {
 		_ = p.raw.Control(func(fd uintptr) {
-			for r.batch.readNow(fd) && r.batch.errno == 0 {
+			for r.batch.readNow(fd); r.batch.errno == 0; r.batch.readNow(fd) {
 				r.came += r.batch.got
 			}
 		})

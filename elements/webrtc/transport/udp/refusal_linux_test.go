@@ -3,6 +3,7 @@
 package udp
 
 import (
+	"errors"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -154,7 +155,7 @@ func TestMark(t *testing.T) {
 			}
 			for i := range 4 {
 				b, oob := make([]byte, 1500), make([]byte, 128)
-				n, oobn, _, _, err := peer.conn.ReadMsgUDPAddrPort(b, oob)
+				n, oobn, err := readMessage(peer, b, oob)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -168,6 +169,15 @@ func TestMark(t *testing.T) {
 			}
 		}
 	})
+}
+
+// readMessage waits for a datagram with its control messages.
+func readMessage(s *Socket, b, oob []byte) (n, oobn int, err error) {
+	closed := s.waiting.Read(func(uintptr) bool {
+		_ = s.raw.Control(func(fd uintptr) { n, oobn, _, _, err = unix.Recvmsg(int(fd), b, oob, unix.MSG_DONTWAIT) })
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	return n, oobn, errors.Join(closed, err)
 }
 
 // TestSharedPort: what peers send to a shared port comes to one of its sockets,

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -25,9 +26,10 @@ var (
 
 // Socket is one bound UDP socket.
 type Socket struct {
-	conn  *net.UDPConn
+	conn  *net.UDPConn // closed where the system part has adopted its descriptor
 	raw   syscall.RawConn
 	local netip.AddrPort
+	socketSystem
 	// What the system is still believed to be able to do. Off once it refused.
 	gso, many atomic.Bool
 }
@@ -69,6 +71,10 @@ func Listen(addr netip.AddrPort, reusePort bool) (*Socket, error) {
 	_ = conn.SetWriteBuffer(BufferSize)
 	s := &Socket{conn: conn, raw: raw, local: unmap(conn.LocalAddr().(*net.UDPAddr).AddrPort())}
 	_ = raw.Control(s.probe)
+	if err := s.adopt(); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("listen: %w", err)
+	}
 	return s, nil
 }
 
@@ -77,7 +83,7 @@ func (s *Socket) LocalAddr() netip.AddrPort { return s.local }
 
 // Close ends a waiting ReadBatch. It may be called again.
 func (s *Socket) Close() error {
-	if err := s.conn.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+	if err := s.close(); err != nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, os.ErrClosed) {
 		return err
 	}
 	return nil

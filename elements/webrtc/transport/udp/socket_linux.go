@@ -3,11 +3,11 @@
 package udp
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,33 +26,33 @@ func (s *Socket) probe(fd uintptr) {
 	s.many.Store(true)
 }
 
+// send goes past the scheduler, as Writer does: a call that the runtime is told of
+// wakes its monitor, which then looks 50,000 times a second whether it should step in.
 func (s *Socket) send(b []byte, to netip.AddrPort, tos uint8) error {
-	var sa unix.Sockaddr
-	if a := to.Addr(); a.Is4() {
-		sa = &unix.SockaddrInet4{Port: int(to.Port()), Addr: a.As4()}
-	} else {
-		sa = &unix.SockaddrInet6{Port: int(to.Port()), Addr: a.As16(), ZoneId: scope(a.Zone())}
+	p := NewPath(s, to, tos)
+	h := unix.Msghdr{Name: (*byte)(unsafe.Pointer(&p.name)), Namelen: p.nameLen, Iov: &unix.Iovec{}}
+	h.SetIovlen(1)
+	if len(b) > 0 {
+		h.Iov.Base = &b[0]
+		h.Iov.SetLen(len(b))
 	}
-	var control []byte
-	if tos != 0 {
-		control = appendTOS(nil, tos, to.Addr().Is4())
+	if len(p.mark) > 0 {
+		h.Control = &p.mark[0]
+		h.SetControllen(len(p.mark))
 	}
-	var err error
+	errno := unix.EINTR
 	closed := s.raw.Control(func(fd uintptr) {
-		for {
-			_, err = unix.SendmsgN(int(fd), b, control, sa, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL)
-			if !errors.Is(err, unix.EINTR) {
-				return
-			}
+		for errno == unix.EINTR {
+			errno = linux.sendmsg(fd, &h)
 		}
 	})
 	switch {
 	case closed != nil:
 		return net.ErrClosed
-	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.ENOBUFS):
+	case full(errno):
 		return ErrFull
-	case err != nil:
-		return fmt.Errorf("send to %v: %w", to, err)
+	case errno != 0:
+		return fmt.Errorf("send to %v: %w", to, os.NewSyscallError("sendmsg", errno))
 	}
 	return nil
 }

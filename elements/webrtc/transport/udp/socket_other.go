@@ -19,6 +19,12 @@ func sharePort(uintptr) error { return errors.ErrUnsupported }
 
 func (s *Socket) probe(uintptr) {}
 
+type socketSystem struct{}
+
+func (s *Socket) adopt() error { return nil }
+
+func (s *Socket) close() error { return s.conn.Close() }
+
 // send: this platform marks no single datagram, so the last argument has no
 // effect.
 func (s *Socket) send(b []byte, to netip.AddrPort, _ uint8) error {
