@@ -7,7 +7,7 @@ import (
 
 const (
 	lossyFrom = 0.02 // share of packets lost from which something is done, when it is told twice
-	lossySure = 0.04 // when it is told once
+	lossySure = 0.08 // when it is told once
 	lossyTo   = 0.01 // below which it is done no more
 	lossyDeep = 0.07 // from which sound is sent three times instead of twice
 	// weatherMemory is the time in which what was heard of loss fades, to 1/e.
