@@ -95,9 +95,25 @@ func TestWatchDeadline(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			near, _ := ends(t)
 			w := Watch(near, time.Hour)
-			late := time.AfterFunc(50*time.Millisecond, func() { set(w) })
-			defer late.Stop()
-			if n, err := w.Write(make([]byte, 32<<20)); err == nil || n == 0 {
+			raw, err := near.SyscallConn()
+			if err != nil {
+				t.Fatal(err)
+			}
+			over := make(chan struct{})
+			go func() { // once the write waits for who does not read
+				defer close(over)
+				for before := -1; ; time.Sleep(20 * time.Millisecond) {
+					now, ok := unacknowledged(raw)
+					if !ok || now > 0 && now == before {
+						break
+					}
+					before = now
+				}
+				set(w)
+			}()
+			n, err := w.Write(make([]byte, 32<<20))
+			<-over
+			if err == nil || n == 0 {
 				t.Errorf("%d bytes, %v", n, err)
 			}
 		})

@@ -83,7 +83,7 @@ var columns = []struct {
 	{"CPU, µs per packet", "%.1f", cpu, true},
 	{"cores", "%.2f", func(r result) float64 { return r.Cores }, false},
 	{"delivered", "%.4f", delivered, true},
-	{"latency p50, ms", "%.2f", p50, true},
+	{"latency p50, ms", "%.2f", p50, true}, // 0 without viewers
 	{"p99, ms", "%.1f", func(r result) float64 { return r.P99 }, true},
 	{"memory, kB per stream", "%.0f", rss, true},
 	{"switches per packet", "%.3f", func(r result) float64 { return r.Switches }, false},
@@ -125,11 +125,14 @@ func spread(list []result, figure func(result) float64, format string, whole boo
 	for _, r := range list {
 		values = append(values, figure(r))
 	}
-	out := fmt.Sprintf(format, median(values))
-	if whole && len(values) > 1 {
-		out += fmt.Sprintf(" ("+format+" to "+format+")", slices.Min(values), slices.Max(values))
+	middle, least, most := fmt.Sprintf(format, median(values)), fmt.Sprintf(format, slices.Min(values)), fmt.Sprintf(format, slices.Max(values))
+	switch {
+	case slices.Max(values) == 0:
+		return "–"
+	case !whole || least == most:
+		return middle
 	}
-	return out
+	return fmt.Sprintf("%s (%s to %s)", middle, least, most)
 }
 
 func ratio(values []float64) string {
