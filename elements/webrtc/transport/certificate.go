@@ -57,11 +57,6 @@ func (e *Engine) loadCertificates() error {
 			return err
 		}
 	}
-	if e.rsa == nil {
-		go func() { // so that the first peer need not wait; an error waits for it
-			_, _ = processRSA()
-		}()
-	}
 	if name := e.cfg.PEMCertificateECDSA; name != "" {
 		e.ecdsa, err = readPEM(name, ECDSA)
 		return err

@@ -122,6 +122,11 @@ func NewEngine(cfg Config) (*Engine, error) {
 		return nil, err
 	}
 	e.serve(b)
+	if e.rsa == nil {
+		e.wg.Go(func() { // so that the first peer need not wait; an error waits for it
+			_, _ = processRSA()
+		})
+	}
 	if cfg.STUNPort >= 0 {
 		if err := e.serveSTUN(cfg.STUNPort); err != nil {
 			e.Close()

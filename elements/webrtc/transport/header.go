@@ -43,8 +43,8 @@ func (s *Sender) extend(t *turn, dst []byte, level int) int {
 		dst[n], dst[n+1], dst[n+2], dst[n+3] = s.ext.sendTime<<4|2, byte(at>>16), byte(at>>8), byte(at)
 		n += 4
 	}
-	if s.delayed {
-		n += describePlayout(dst[n:], s.ext.playout, s.playout)
+	if s.playout != nil && s.ext.playout != 0 {
+		n += describePlayout(dst[n:], s.ext.playout, s.playout.units(t.now))
 	}
 	if level >= 0 {
 		dst[n], dst[n+1] = s.ext.level<<4, byte(level)

@@ -254,7 +254,8 @@ func TestLossOver(t *testing.T) {
 func TestWeather(t *testing.T) {
 	now := time.Now()
 	var w weather
-	if w.playout(80*time.Millisecond) != 0 {
+	w.near(80 * time.Millisecond)
+	if w.playout() != 0 {
 		t.Error("pictures wait though nothing is lost")
 	}
 	w.heard(0.01, now)
@@ -268,10 +269,11 @@ func TestWeather(t *testing.T) {
 	if !w.lossy || w.loss < 0.08 || w.loss > 0.1 {
 		t.Errorf("after reports of a tenth: %+v", w)
 	}
-	if d := w.playout(80 * time.Millisecond); d < 200*time.Millisecond || d > 450*time.Millisecond {
+	if d := w.playout(); d < 200*time.Millisecond || d > 450*time.Millisecond {
 		t.Errorf("pictures wait for %v", d)
 	}
-	if d := w.playout(time.Second); d != maxPlayout {
+	w.near(10 * time.Second)
+	if d := w.playout(); d != maxPlayout {
 		t.Errorf("on a long way they wait for %v", d)
 	}
 	for range 5 {
@@ -287,5 +289,69 @@ func TestWeather(t *testing.T) {
 	}
 	if w.lossy {
 		t.Errorf("half a minute without loss: %+v", w)
+	}
+}
+
+// TestWeatherSettled: few packets make no share, they are added up.
+func TestWeatherSettled(t *testing.T) {
+	now := time.Now()
+	var w weather
+	for i, told := range []bool{false, false, true, false} {
+		if got := w.settled(8, 2, now); got != told {
+			t.Errorf("round %d: told %v, want %v", i, got, told)
+		}
+	}
+	if w.loss < 0.19 || w.loss > 0.21 || !w.lossy {
+		t.Errorf("a fifth was lost: %+v", w)
+	}
+	if w.near(0); w.rtt != 0 {
+		t.Errorf("an unknown round trip is %v", w.rtt)
+	}
+}
+
+// TestPlayout: no picture waits for so much longer than the one before that it
+// stands still, and what jitters does not move them.
+func TestPlayout(t *testing.T) {
+	now := time.Now()
+	var p playout
+	var last uint16
+	run := func(seconds int, aim func(i int) time.Duration) {
+		t.Helper()
+		for i := range seconds * 25 {
+			if i%25 == 0 {
+				p.aim(aim(i/25), now)
+			}
+			now = now.Add(40 * time.Millisecond)
+			u := p.units(now)
+			if up := int(u) - int(last); up > 2 || up < -1 {
+				t.Fatalf("from %d to %d at once", last, u)
+			}
+			last = u
+		}
+	}
+	run(4, func(int) time.Duration { return 365 * time.Millisecond })
+	if last != 38 {
+		t.Errorf("after four seconds: %d, want 38", last)
+	}
+	run(60, func(i int) time.Duration { return time.Duration(300+60*(i%2)) * time.Millisecond })
+	if last != 38 {
+		t.Errorf("jitter has moved it to %d", last)
+	}
+	run(9, func(int) time.Duration { return 0 })
+	if last != 38 {
+		t.Errorf("it did not hold: %d", last)
+	}
+	run(5, func(int) time.Duration { return 0 })
+	if last < 25 || last >= 38 {
+		t.Errorf("five seconds later: %d", last)
+	}
+	run(30, func(int) time.Duration { return 0 })
+	if last != 0 {
+		t.Errorf("at last: %d", last)
+	}
+	now = now.Add(time.Hour)
+	p.aim(time.Second/2, now)
+	if last = p.units(now); last > 2 {
+		t.Errorf("after a pause: %d at once", last)
 	}
 }

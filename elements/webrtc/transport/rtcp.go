@@ -126,9 +126,9 @@ func (s *Sender) reported(t *turn, b rtcp.ReceptionReport) {
 	if d, ok := congestion.RoundTrip(b.LastSenderReport, b.Delay, uint32(toNTP(t.now)>>16)); ok {
 		s.stats.rtt = d
 	}
-	if fraction, ok := s.lossOver.heard(b.LastSequenceNumber, s.stats.lost); ok {
+	if fraction, ok := s.lossOver.heard(b.LastSequenceNumber, s.stats.lost); ok && !s.leg.rate.Active() {
 		s.leg.weather.heard(fraction, t.now)
-		s.leg.adapt()
+		s.leg.adapt(t.now)
 	}
 	if s.kind == pipeline.Video || s.peer.videoOut.leg == nil {
 		s.leg.rate.Loss(s.stats.fraction, s.stats.rtt, t.now)

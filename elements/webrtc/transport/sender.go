@@ -33,8 +33,7 @@ type Sender struct {
 	live     bool
 	codecs   []rtpCodec
 	ext      extIDs
-	delayed  bool        // packets carry playout
-	playout  uint16      // least delay of pictures, in playoutUnit
+	playout  *playout    // of pictures; nil before anything was lost
 	red      *redundancy // of sound; nil while nothing is lost
 	lossOver lossOver
 	stamped  bool      // packets carry the time of sending

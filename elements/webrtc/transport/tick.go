@@ -135,6 +135,7 @@ func (l *leg) tick(t *turn, second bool) {
 	}
 	l.steer(t, second)
 	if second {
+		l.watch(t)
 		l.report(t)
 		l.retire(t)
 	}

@@ -18,11 +18,17 @@ const (
 	frameSlack  = 50 * time.Millisecond
 	maxPlayout  = 600 * time.Millisecond
 	playoutUnit = 10 * time.Millisecond
-	playoutTop  = 1000 // units: what peers take for their bound without the extension
+	playoutStep = 20 * time.Millisecond // of what is aimed at
+	playoutHold = 10 * time.Second      // for which less has to do before it is aimed at
+	playoutRise = 0.2                   // seconds per second, a fifth slower for the eye
+	playoutFall = 0.02
+	// settledLeast is how many packets a share is taken from.
+	settledLeast = 30
+	playoutTop   = 1000 // units: what peers take for their bound without the extension
 )
 
-// weather follows what a peer's reports tell of loss on the way to it, and what is
-// done about it: sound goes out redundantly, more may be sent again, and video is
+// weather follows what a peer tells of loss on the way to it, and what is done about
+// it: sound goes out redundantly, more may be sent again, and video is
 // shown later, so that what is sent again comes in time. Guarded by the lock of the
 // Peer's shard.
 type weather struct {
@@ -30,11 +36,15 @@ type weather struct {
 	at     time.Time
 	lossy  bool
 	warned bool // the latest report told of as much
+	rtt    time.Duration
+
+	came, lost int // packets whose fate was told, not yet judged
 }
 
 // lossOver is what reports tell of one stream's loss over the latest two of their
 // intervals. One is not enough: packets that others have overtaken count as lost in
-// it, and as found in the next.
+// it, and as found in the next. It is for peers that send no transport-wide feedback,
+// which tells more exactly.
 type lossOver struct {
 	highest [2]uint32 // extended sequence numbers, of the latest report and the one before
 	lost    [2]int64
@@ -72,19 +82,88 @@ func (w *weather) heard(fraction float64, now time.Time) {
 	w.warned = fraction > lossyFrom
 }
 
+// settled takes the fates of packets that transport-wide feedback told of. What was
+// only overtaken is not among the lost. It tells whether they made a share.
+func (w *weather) settled(came, lost int, now time.Time) bool {
+	w.came, w.lost = w.came+came, w.lost+lost
+	n := w.came + w.lost
+	if n < settledLeast {
+		return false
+	}
+	fraction := float64(w.lost) / float64(n)
+	w.came, w.lost = 0, 0
+	w.heard(fraction, now)
+	return true
+}
+
+// near takes a measured round trip: jitter must not move the picture.
+func (w *weather) near(rtt time.Duration) {
+	if rtt <= 0 {
+		return
+	}
+	if w.rtt == 0 {
+		w.rtt = rtt
+	}
+	w.rtt += (rtt - w.rtt) / 8
+}
+
 // playout is how long after the first packet could be shown the picture should be,
 // so that nearly all of it has come by then.
-func (w *weather) playout(rtt time.Duration) time.Duration {
-	if !w.lossy || rtt <= 0 {
+func (w *weather) playout() time.Duration {
+	if !w.lossy || w.rtt <= 0 {
 		return 0
 	}
 	rounds := math.Ceil(math.Log(repairTrust) / math.Log(min(w.loss, 0.5)))
-	return min(frameSlack+time.Duration(rounds)*(rtt+repairSlack), maxPlayout)
+	return min(frameSlack+time.Duration(rounds)*(w.rtt+repairSlack), maxPlayout)
+}
+
+// playout is the least delay of pictures that a peer is told. Peers obey at once, and
+// a picture that has to wait for a sixth of a second more is a picture that stands
+// still: so it goes to where it should be little by little, and comes back when it
+// has been too long for a while, more slowly.
+type playout struct {
+	goal, now time.Duration
+	at        time.Time // of now
+	needed    time.Time // when the goal was, lately
+}
+
+// aim says how long pictures should wait.
+func (p *playout) aim(want time.Duration, now time.Time) {
+	want = (want + playoutStep - 1) / playoutStep * playoutStep
+	if want >= p.goal || 4*want >= 3*p.goal { // little less is not less
+		p.goal, p.needed = max(p.goal, want), now
+	} else if now.Sub(p.needed) >= playoutHold {
+		p.goal, p.needed = want, now
+	}
+}
+
+// units is how long the picture that leaves now waits, in playoutUnit.
+func (p *playout) units(now time.Time) uint16 {
+	span := max(now.Sub(p.at), 0)
+	if p.at.IsZero() {
+		span = 0
+	}
+	p.at = now
+	if p.now < p.goal {
+		p.now = min(p.now+time.Duration(playoutRise*float64(min(span, time.Second/10))), p.goal)
+	} else {
+		p.now = max(p.now-time.Duration(playoutFall*float64(min(span, time.Second))), p.goal)
+	}
+	return uint16(p.now / playoutUnit)
+}
+
+// watch takes what feedback told lately, each second.
+func (l *leg) watch(t *turn) {
+	came, lost := l.rate.Settled(t.now)
+	if l.weather.settled(came, lost, t.now) {
+		l.adapt(t.now)
+	}
 }
 
 // adapt does what the weather asks for.
-func (l *leg) adapt() {
+func (l *leg) adapt(now time.Time) {
 	w := &l.weather
+	w.near(l.roundTrip())
 	if s := l.peer.audioOut; s.leg == l && (w.lossy || s.red != nil) {
 		if s.red == nil {
 			s.red = &redundancy{}
@@ -103,11 +182,11 @@ func (l *leg) adapt() {
 		return
 	}
 	s.resend.budget.Lossy(w.loss)
-	if w.lossy && s.ext.playout != 0 {
-		s.delayed = true // and from then on, for the peer keeps what it heard last
+	if w.lossy && s.ext.playout != 0 && s.playout == nil {
+		s.playout = &playout{} // and from then on, for the peer keeps what it heard last
 	}
-	if s.delayed {
-		s.playout = uint16((w.playout(l.roundTrip()) + playoutUnit - 1) / playoutUnit)
+	if s.playout != nil {
+		s.playout.aim(w.playout(), now)
 	}
 }
 

@@ -19,6 +19,9 @@ const (
 	peerStart      = 1000 * second   // where the peer's clock is taken to begin
 	feedbackPause  = 4 * millisecond // a peer is heard so often on average
 	feedbackBurst  = 400 * millisecond
+	settleMore     = 200 * millisecond // besides two round trips
+	settleLeast    = 300 * millisecond
+	settleMost     = second
 	ackedShort     = 5 // bins of 50 ms
 	ackedLong      = 16
 )
@@ -173,6 +176,18 @@ func (e *Estimator) Feedback(packet []byte, now time.Time) error {
 	e.read(&f, at)
 	e.step(at)
 	return nil
+}
+
+// Settled tells how many packets are known to have arrived, and how many not to
+// have, of those that were sent so long ago that it stays so, each once: what others
+// have overtaken is not lost. Of what feedback that was itself lost would have told,
+// it says nothing.
+func (e *Estimator) Settled(now time.Time) (came, lost int) {
+	if !e.active {
+		return 0, 0
+	}
+	age := min(max(2*e.rtt+settleMore, settleLeast), settleMost)
+	return e.history.settled(age, e.clock.at(now))
 }
 
 // read goes through the packets that feedback tells of.

@@ -246,3 +246,76 @@ func FuzzFeedback(f *testing.F) {
 		sane(t, &e, now)
 	})
 }
+
+// TestSettled: what others overtook is there in the end, what never came is lost,
+// and what lost feedback would have told is neither.
+func TestSettled(t *testing.T) {
+	for name, c := range map[string]struct {
+		count      int
+		late       func(seq int) bool // by 70 ms
+		lost       func(seq int) bool
+		deaf       func(seq int) bool // the feedback that is due with it is lost
+		came, gone int
+	}{
+		"all":      {count: 400, came: 400},
+		"late":     {count: 400, late: func(n int) bool { return n%3 == 0 }, came: 400},
+		"lost":     {count: 400, lost: func(n int) bool { return n%10 == 5 }, came: 360, gone: 40},
+		"both":     {count: 400, late: func(n int) bool { return n%7 == 0 }, lost: func(n int) bool { return n%10 == 5 }, came: 360, gone: 40},
+		"feedback": {count: 400, deaf: func(n int) bool { return n > 100 && n < 300 }, came: 200},
+		"many":     {count: 4000, lost: func(n int) bool { return n%10 == 5 }, came: 3600, gone: 400},
+	} {
+		t.Run(name, func(t *testing.T) {
+			no := func(int) bool { return false }
+			for _, f := range []*func(int) bool{&c.late, &c.lost, &c.deaf} {
+				if *f == nil {
+					*f = no
+				}
+			}
+			var e Estimator
+			var rec Recorder
+			rec.Record(0, dawn)
+			if err := e.Feedback(rec.Build(nil, 1, 2, dawn), dawn); err != nil {
+				t.Fatal(err)
+			}
+			now := dawn
+			behind := map[int]uint16{}
+			var came, gone int
+			for i := range c.count + 400 {
+				now = now.Add(5 * ms)
+				seq := uint16(65400 + i)
+				if i < c.count {
+					e.Sent(seq, 1000, now)
+					switch {
+					case c.lost(i):
+					case c.late(i):
+						behind[i+14] = seq
+					default:
+						rec.Record(seq, now)
+					}
+				} else if i%20 == 0 { // padding, so that there is feedback of the last
+					rec.Record(seq, now)
+				}
+				if seq, ok := behind[i]; ok {
+					rec.Record(seq, now)
+				}
+				if i%20 == 19 {
+					if b := rec.Build(nil, 1, 2, now); !c.deaf(i) && len(b) > 0 {
+						if err := e.Feedback(b, now); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				if i%200 == 199 {
+					n, m := e.Settled(now)
+					came, gone = came+n, gone+m
+				}
+			}
+			if slack := 20; came < c.came-slack || came > c.came+slack || gone != c.gone {
+				t.Errorf("%d came and %d are lost, want %d and %d", came, gone, c.came, c.gone)
+			}
+			if n, m := e.Settled(now); n != 0 || m != 0 {
+				t.Errorf("counted twice: %d, %d", n, m)
+			}
+		})
+	}
+}

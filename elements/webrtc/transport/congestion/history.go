@@ -20,6 +20,7 @@ type history struct {
 	at   []uint32 // µs of clock, wraps
 	info []uint16 // 0: none
 	high uint16
+	next uint16 // the first that settled has not counted
 	any  bool
 }
 
@@ -40,6 +41,9 @@ func (h *history) sent(seq uint16, size int, cluster uint8, at int64) {
 	if old := h.info[seq&mask]; old != 0 && old&entryCame == 0 && len(h.info) < historyMost &&
 		uint32(at)-h.at[seq&mask] < historyAge {
 		mask = h.grow()
+	}
+	if !h.any {
+		h.next = seq
 	}
 	h.any, h.high = true, seq
 	h.at[seq&mask] = uint32(at)
@@ -91,4 +95,27 @@ func (h *history) came(seq uint16, now int64) (sent int64, size int, cluster uin
 	}
 	h.info[i] |= entryCame
 	return now - int64(age), int(e & entrySize), uint8(e >> entryCluster), e&entryMissing != 0, true
+}
+
+// settled counts what is known of the packets sent for so long, each once.
+func (h *history) settled(age, now int64) (came, lost int) {
+	if !h.any {
+		return 0, 0
+	}
+	mask := uint16(len(h.info) - 1)
+	if h.high-h.next > mask && h.next != h.high+1 {
+		h.next = h.high - mask
+	}
+	for ; h.next != h.high+1; h.next++ {
+		e := h.info[h.next&mask]
+		switch {
+		case e != 0 && int64(uint32(now)-h.at[h.next&mask]) < age:
+			return came, lost
+		case e&entryCame != 0:
+			came++
+		case e&entryMissing != 0:
+			lost++
+		}
+	}
+	return came, lost
 }
