@@ -8,8 +8,10 @@ import (
 const (
 	lossyFrom = 0.02 // share of packets lost from which something is done, when it is told twice
 	lossySure = 0.08 // when it is told once
-	lossyTo   = 0.01 // below which it is done no more
-	lossyDeep = 0.07 // from which sound is sent three times instead of twice
+	// settledSure is when feedback tells it, which does not err.
+	settledSure = 0.04
+	lossyTo     = 0.01 // below which it is done no more
+	lossyDeep   = 0.07 // from which sound is sent three times instead of twice
 	// weatherMemory is the time in which what was heard of loss fades, to 1/e.
 	weatherMemory = 10 * time.Second
 
@@ -18,9 +20,10 @@ const (
 	frameSlack  = 50 * time.Millisecond
 	maxPlayout  = 600 * time.Millisecond
 	playoutUnit = 10 * time.Millisecond
-	playoutStep = 20 * time.Millisecond // of what is aimed at
-	playoutHold = 10 * time.Second      // for which less has to do before it is aimed at
-	playoutRise = 0.2                   // seconds per second, a fifth slower for the eye
+	playoutStep = 20 * time.Millisecond  // of what is aimed at
+	playoutHold = 10 * time.Second       // for which less has to do before it is aimed at
+	playoutJump = 100 * time.Millisecond // at once: less than stands out
+	playoutRise = 0.5                    // seconds per second, half as fast for the eye
 	playoutFall = 0.02
 	// settledLeast is how many packets a share is taken from.
 	settledLeast = 30
@@ -92,6 +95,7 @@ func (w *weather) settled(came, lost int, now time.Time) bool {
 	}
 	fraction := float64(w.lost) / float64(n)
 	w.came, w.lost = 0, 0
+	w.warned = w.warned || fraction > settledSure
 	w.heard(fraction, now)
 	return true
 }
@@ -145,6 +149,7 @@ func (p *playout) units(now time.Time) uint16 {
 	}
 	p.at = now
 	if p.now < p.goal {
+		p.now = max(p.now, min(playoutJump, p.goal))
 		p.now = min(p.now+time.Duration(playoutRise*float64(min(span, time.Second/10))), p.goal)
 	} else {
 		p.now = max(p.now-time.Duration(playoutFall*float64(min(span, time.Second))), p.goal)
