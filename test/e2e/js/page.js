@@ -18,6 +18,10 @@
       code: error && error.code,
     });
 
+  // peerOf is the peer connection of a stream; there is none before it is
+  // negotiated (getRTCPeerConnection throws then).
+  const peerOf = (stream) => stream.webRtcPeer && stream.webRtcPeer.pc;
+
   function note(type, fields) {
     events.push({ type, at: Date.now(), ...fields });
   }
@@ -81,7 +85,7 @@
     watched.set(stream.streamId, {
       video,
       subscriber,
-      pc: () => subscriber.stream.getRTCPeerConnection(),
+      pc: () => peerOf(subscriber.stream),
       connectionId: stream.connection.connectionId,
     });
   }
@@ -129,7 +133,7 @@
     if (loopback) {
       watched.set(id, {
         video,
-        pc: () => own.stream.getRTCPeerConnection(),
+        pc: () => peerOf(own.stream),
         connectionId: session.connection.connectionId,
       });
     }
@@ -224,7 +228,7 @@
     const deadline = Date.now() + 30000;
     while (!watch.over) {
       if (Date.now() > deadline) throw new Error('no media packet left the page in 30 s');
-      const pc = own.stream.webRtcPeer && own.stream.webRtcPeer.pc;
+      const pc = peerOf(own.stream);
       if (pc) {
         for (const report of (await pc.getStats()).values()) {
           if (report.type !== 'outbound-rtp') continue;
@@ -251,7 +255,7 @@
   }
 
   async function outbound() {
-    const pc = publisher.stream.getRTCPeerConnection();
+    const pc = peerOf(publisher.stream);
     const stats = await pc.getStats();
     const answer = { connectionState: pc.connectionState };
     for (const report of stats.values()) {
@@ -479,7 +483,7 @@
     },
     // Who offered, and what layers the own offer has.
     async negotiation(streamId) {
-      const pc = streamId ? watched.get(streamId).pc() : publisher.stream.getRTCPeerConnection();
+      const pc = streamId ? watched.get(streamId).pc() : peerOf(publisher.stream);
       return {
         remote: pc.remoteDescription.type,
         rids: [...pc.localDescription.sdp.matchAll(/^a=rid:(\S+) send/gm)].map((match) => match[1]),
