@@ -48,7 +48,12 @@ func TestDevtools(t *testing.T) {
 	if e := <-events; e != `sM{"a":1}` {
 		t.Errorf("event %s", e)
 	}
-	// The answers were too early: nobody had asked.
+	// The answers were too early: nobody had asked. They are read when the event
+	// behind them has been heard.
+	say(`{"method":"N","sessionId":"s","params":{}}`)
+	if e := <-events; e != `sN{}` {
+		t.Errorf("event %s", e)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := d.call(ctx, "", "A", nil, nil); !errors.Is(err, context.DeadlineExceeded) {

@@ -18,6 +18,10 @@
       code: error && error.code,
     });
 
+  // peerOf is the peer connection of a stream; there is none before it is
+  // negotiated (getRTCPeerConnection throws then).
+  const peerOf = (stream) => stream.webRtcPeer && stream.webRtcPeer.pc;
+
   function note(type, fields) {
     events.push({ type, at: Date.now(), ...fields });
   }
@@ -81,7 +85,7 @@
     watched.set(stream.streamId, {
       video,
       subscriber,
-      pc: () => subscriber.stream.webRtcPeer && subscriber.stream.getRTCPeerConnection(), // later, when the server offers
+      pc: () => peerOf(subscriber.stream),
       connectionId: stream.connection.connectionId,
     });
   }
@@ -129,7 +133,7 @@
     if (loopback) {
       watched.set(id, {
         video,
-        pc: () => own.stream.getRTCPeerConnection(),
+        pc: () => peerOf(own.stream),
         connectionId: session.connection.connectionId,
       });
     }
@@ -224,7 +228,7 @@
     const deadline = Date.now() + 30000;
     while (!watch.over) {
       if (Date.now() > deadline) throw new Error('no media packet left the page in 30 s');
-      const pc = own.stream.webRtcPeer && own.stream.webRtcPeer.pc;
+      const pc = peerOf(own.stream);
       if (pc) {
         for (const report of (await pc.getStats()).values()) {
           if (report.type !== 'outbound-rtp') continue;
@@ -251,7 +255,7 @@
   }
 
   async function outbound() {
-    const pc = publisher.stream.getRTCPeerConnection();
+    const pc = peerOf(publisher.stream);
     const stats = await pc.getStats();
     const answer = { connectionState: pc.connectionState };
     for (const report of stats.values()) {
@@ -321,8 +325,6 @@
           item.videoBytes = report.bytesReceived;
           item.framesDropped = report.framesDropped;
           item.freezes = report.totalFreezesDuration;
-          item.freezeCount = report.freezeCount;
-          item.keyFrames = report.keyFramesDecoded;
           item.frameHeight = report.frameHeight;
           item.nacks = report.nackCount;
           item.plis = report.pliCount;
@@ -481,36 +483,11 @@
     },
     // Who offered, and what layers the own offer has.
     async negotiation(streamId) {
-      const pc = streamId ? watched.get(streamId).pc() : publisher.stream.getRTCPeerConnection();
+      const pc = streamId ? watched.get(streamId).pc() : peerOf(publisher.stream);
       return {
         remote: pc.remoteDescription.type,
         rids: [...pc.localDescription.sdp.matchAll(/^a=rid:(\S+) send/gm)].map((match) => match[1]),
       };
-    },
-    // A request that the library has no method for.
-    async request({ method, params }) {
-      return new Promise((resolve, reject) =>
-        ov.sendRequest(method, params, (error, answer) => (error ? reject(plain(error)) : resolve(answer))));
-    },
-    // From now on the pauses between pictures that are shown are noted.
-    async watchGaps(streamId) {
-      const entry = watched.get(streamId);
-      const { video } = entry;
-      entry.gaps = { worst: 0, frames: 0, at: [] };
-      let last = 0;
-      const shown = (now) => {
-        if (last) {
-          entry.gaps.worst = Math.max(entry.gaps.worst, now - last);
-          if (now - last > 500) entry.gaps.at.push([Math.round(now), Math.round(now - last)]);
-        }
-        last = now;
-        entry.gaps.frames++;
-        video.requestVideoFrameCallback(shown);
-      };
-      video.requestVideoFrameCallback(shown);
-    },
-    async gaps(streamId) {
-      return watched.get(streamId).gaps;
     },
     // How loud the own tone is, from 0 to 1.
     async talk(gain) {
