@@ -58,6 +58,10 @@ var Reviewed = []Entry{
 		Reason: "the time at which the sender took a sample, which keeps picture and sound of recordings together from the first packet",
 	},
 	{
+		Kind: SDP, Theirs: none, Ours: `a=extmap:\d+ https://aomediacodec\.github\.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension|a=extmap-allow-mixed`,
+		Reason: "the layers of a picture, by which it is forwarded; they need the longer form of header extensions (RFC 8285 §6)",
+	},
+	{
 		Kind: SDP, Theirs: none, Ours: `a=msid:.*|a=ssrc:# msid:.*|a=ice-options:trickle|a=rtcp-rsize|a=max-message-size:\d+`,
 		Reason: "attributes of JSEP (RFC 8829) that the original leaves out and browsers write themselves",
 	},

@@ -172,7 +172,11 @@ func (r *Receiver) take(t *turn, s *inStream, in *rtpIn, payload []byte) {
 	if r.kind == pipeline.Audio {
 		p.Key = true
 	} else {
-		e.parser.Read(p, in.extension(r.ext.descriptor), &a.info)
+		descriptor := in.extension(r.ext.descriptor)
+		e.parser.Read(p, descriptor, &a.info)
+		if len(descriptor) > 0 {
+			p.Descriptor = r.keep(descriptor)
+		}
 		p.Key, p.Layer.RID, p.Layer.Temporal = a.info.Key, e.rid, a.info.Temporal
 		if source := r.source.Load(); source != nil {
 			source.Note(e.index, p, &a.info, t.now)
