@@ -15,6 +15,7 @@ type collector struct{ engine *transport.Engine }
 var (
 	peersDesc   = prometheus.NewDesc("webrtc_peers", "WebRTC peers that exist.", nil, nil)
 	stunDesc    = prometheus.NewDesc("webrtc_stun_answered_total", "Plain STUN requests answered on the media port.", nil, nil)
+	fecDesc     = prometheus.NewDesc("webrtc_fec_recovered_total", "Packets of publishers that were lost and recovered from their FlexFEC.", nil, nil)
 	refusedDesc = prometheus.NewDesc("webrtc_refused_total", "Datagrams and candidates that were not accepted, by reason.", []string{"reason"}, nil)
 	panicsDesc  = prometheus.NewDesc(obs.PanicsName, obs.PanicsHelp, []string{"where"}, nil)
 )
@@ -27,6 +28,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	n := c.engine.Counters()
 	out <- prometheus.MustNewConstMetric(peersDesc, prometheus.GaugeValue, float64(c.engine.Peers()))
 	out <- prometheus.MustNewConstMetric(stunDesc, prometheus.CounterValue, float64(n.STUNAnswered))
+	out <- prometheus.MustNewConstMetric(fecDesc, prometheus.CounterValue, float64(n.Recovered))
 	for reason, v := range map[string]uint64{
 		"stun_rate": n.STUNRefused, "oversized": n.Oversized, "malformed": n.Malformed, "candidate": n.BadCandidates,
 	} {

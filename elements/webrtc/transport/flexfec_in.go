@@ -213,6 +213,7 @@ func (r *Receiver) recovered(t *turn, e *encoding) {
 		r.take(t, &s, &in, payload)
 		if e.stats.packets != before {
 			e.stats.recovered++
+			r.peer.engine.counters.recovered.Add(1)
 		}
 	}
 }
