@@ -22,7 +22,7 @@ func TestFlexFECSubscriber(t *testing.T) {
 		t.Skip("takes a minute and needs a namespace: GOVIDU_NETWORK=1")
 	}
 	s, link := farServer(t)
-	far := farBrowser(t, link, flexFECTrials)
+	far := farBrowser(t, link)
 	s.session(map[string]any{"customSessionId": "fec", "forcedVideoCodec": "NONE"})
 	link.Set(netem.Profile{Delay: farAndLossy.Delay})
 	players := newCast(t, s, "fec")
@@ -41,7 +41,7 @@ func TestFlexFECSubscriber(t *testing.T) {
 		return want(m.FECPackets > 10, "%v repair packets, %v NACKs", m.FECPackets, m.NACKs)
 	})
 	first := page.inbound()[stream]
-	time.Sleep(15 * time.Second)
+	during(15 * time.Second)
 	last := page.inbound()[stream]
 	packets, fec := last.VideoPackets-first.VideoPackets, last.FECPackets-first.FECPackets
 	span := (last.At - first.At) / 1000
@@ -78,7 +78,7 @@ func TestFlexFECPublisher(t *testing.T) {
 		return want(n >= 20, "%v recovered", n)
 	})
 	first := near.inbound()[cam.StreamID]
-	time.Sleep(10 * time.Second)
+	during(10 * time.Second)
 	last := near.inbound()[cam.StreamID]
 	span := (last.At - first.At) / 1000
 	t.Logf("%v recovered; the spectator: %.1f pictures a second, %.2f s frozen, %.0f PLIs", s.metric(metric)-before, (last.FramesDecoded-first.FramesDecoded)/span, last.Freezes-first.Freezes, last.PLIs-first.PLIs)
