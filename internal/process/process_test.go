@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -60,6 +61,23 @@ func TestMemoryOf(t *testing.T) {
 		})
 		if got != c.want {
 			t.Errorf("%s: %d bytes, want %d", name, got, c.want)
+		}
+	}
+}
+
+func TestTrimHeap(t *testing.T) {
+	was := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(was)
+	for _, c := range []struct {
+		gogc, limit string
+		want        int
+	}{{"", "", heapGrowth}, {"200", "", 100}, {"", "1GiB", 100}, {"off", "1GiB", 100}} {
+		t.Setenv("GOGC", c.gogc)
+		t.Setenv("GOMEMLIMIT", c.limit)
+		debug.SetGCPercent(100)
+		TrimHeap()
+		if got := debug.SetGCPercent(100); got != c.want {
+			t.Errorf("GOGC=%q GOMEMLIMIT=%q: %d %%, want %d", c.gogc, c.limit, got, c.want)
 		}
 	}
 }
