@@ -99,7 +99,7 @@ func TestMetricsOfTraffic(t *testing.T) {
 	const frames = 300
 	for i := range frames {
 		pub.Frame(i%50 == 0)
-		time.Sleep(2 * time.Millisecond)
+		webrtctest.Eventually(t, "a frame arrives", func() bool { return len(sub.Packets(webrtc.RTPCodecTypeVideo)) > i })
 	}
 	webrtctest.Eventually(t, "everything arrives", func() bool {
 		return len(sub.Packets(webrtc.RTPCodecTypeVideo)) == frames && len(sub.Packets(webrtc.RTPCodecTypeAudio)) == frames

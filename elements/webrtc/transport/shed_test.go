@@ -127,7 +127,6 @@ func TestShed(t *testing.T) {
 			single.Frame(n%10 == 0)
 			n++
 			singles++
-			time.Sleep(10 * time.Millisecond)
 			return ok()
 		})
 	}
