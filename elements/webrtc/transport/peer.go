@@ -54,7 +54,7 @@ type PeerConfig struct {
 }
 
 // Peer is one WebRTC connection: at most one audio and one video stream in each
-// direction, negotiated once. Methods are safe for concurrent use.
+// direction, negotiated once but for ICE restarts. Methods are safe for concurrent use.
 //
 // Its media is guarded by the lock of the shard that it lives on, which is the
 // one where its selected pair's datagrams come (see turn). Peer.mu guards the
@@ -77,7 +77,8 @@ type Peer struct {
 	connected atomic.Bool
 	broken    atomic.Bool // our code failed on it, its end is under way
 	shard     atomic.Pointer[shard]
-	due       atomic.Int64 // when the ticker shall come, in nanoseconds since start
+	figures   atomic.Uint64 // see figures
+	due       atomic.Int64  // when the ticker shall come, in nanoseconds since start
 	start     time.Time
 	clock     *pipeline.SenderClock
 
@@ -95,8 +96,11 @@ type Peer struct {
 	remoteSDP *description // the peer's
 	remote    string       // as the peer wrote it
 	waiting   []Candidate
-	remoteN   int  // remote candidates taken
-	gatherOn  bool // Gather was called
+	version   int           // of our description
+	reoffer   *description  // of RestartICE, until it is answered
+	fresh     []credentials // that it has, by leg
+	remoteN   int           // remote candidates taken
+	gatherOn  bool          // Gather was called
 	toldDone  bool
 	closed    bool
 
