@@ -156,13 +156,13 @@ var studioSeed = maphash.MakeSeed()
 // studioLog has what is logged as an error, that is a caught panic, fail the test.
 type studioLog struct{ t *testing.T }
 
-func (l studioLog) Write(b []byte) (int, error) {
+func (l *studioLog) Write(b []byte) (int, error) {
 	l.t.Errorf("%s", b)
 	return len(b), nil
 }
 
 func newStudio(t *testing.T) *studio {
-	log := slog.New(slog.NewTextHandler(studioLog{t}, &slog.HandlerOptions{Level: slog.LevelError}))
+	log := slog.New(slog.NewTextHandler(&studioLog{t}, &slog.HandlerOptions{Level: slog.LevelError}))
 	return &studio{t: t, e: bareEngine(log, 2)}
 }
 
