@@ -53,6 +53,7 @@ func run(in config.Input) (err error) {
 	}
 	process.NoCoreDumps()
 	process.LimitMemory()
+	process.TrimHeap()
 
 	gentle, hard, stop := process.Stops(context.Background(), log)
 	defer stop()

@@ -60,6 +60,7 @@ func prepareProcess(log *slog.Logger) error {
 	}
 	process.NoCoreDumps()
 	log.Debug("memory limit", "bytes", process.LimitMemory())
+	process.TrimHeap()
 	return nil
 }
 

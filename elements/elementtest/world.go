@@ -19,7 +19,7 @@ import (
 )
 
 // Deadline bounds every wait of this package.
-const Deadline = 10 * time.Second
+const Deadline = 30 * time.Second
 
 // World is a registry, one pipeline and the objects made in it.
 type World struct {

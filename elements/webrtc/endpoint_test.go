@@ -264,6 +264,20 @@ func TestOnce(t *testing.T) {
 	fails("addIceCandidate", map[string]any{"candidate": "x"}, kerr.MarshallError, "'candidate' parameter should be a object")
 	fails("addIceCandidate", map[string]any{"candidate": map[string]any{"candidate": "x"}}, kerr.MarshallError, "'sdpMid' property should be a string")
 	fails("processOffer", map[string]any{"offer": string(offer)}, kerr.SDPAlreadyNegotiated, "Endpoint already negotiated")
+	// New credentials alone are an ICE restart; with another key it is another peer.
+	restart := strings.NewReplacer("a=ice-ufrag:", "a=ice-ufrag:x", "a=ice-pwd:", "a=ice-pwd:x").Replace(string(offer))
+	fails("processOffer", map[string]any{"offer": strings.ReplaceAll(restart, "a=fingerprint:sha-256 ", "a=fingerprint:sha-1 ")}, kerr.SDPAlreadyNegotiated, "Endpoint already negotiated")
+	if got := w.Call(ep, "getRemoteSessionDescriptor", nil); got != string(offer) {
+		t.Error("the remote description changed")
+	}
+	again := w.Call(ep, "processOffer", map[string]any{"offer": restart}).(string)
+	if was, is := between(answer, "a=ice-ufrag:", "\r"), between(again, "a=ice-ufrag:", "\r"); was == is || between(answer, "a=fingerprint:", "\r") != between(again, "a=fingerprint:", "\r") {
+		t.Errorf("restarted by\n%s", again)
+	}
+	if got := w.Call(ep, "getRemoteSessionDescriptor", nil); got != restart {
+		t.Error("the remote description is the old one")
+	}
+	w.Call(ep, "processOffer", map[string]any{"offer": string(offer)}) // and back again
 	fails("generateOffer", nil, kerr.SDPAlreadyNegotiated, "Endpoint already negotiated")
 	fails("processAnswer", map[string]any{"answer": answer}, kerr.SDPNotOfferGenerated, "Offer not generated")
 	if got := w.Call(ep, "getRemoteSessionDescriptor", nil); got != string(offer) {
@@ -274,6 +288,13 @@ func TestOnce(t *testing.T) {
 		t.Errorf("local description\n%s", got)
 	}
 	w.Call(ep, "gatherCandidates", nil) // again is no error
+}
+
+// between is the text between two others.
+func between(s, from, to string) string {
+	_, s, _ = strings.Cut(s, from)
+	s, _, _ = strings.Cut(s, to)
+	return s
 }
 
 // TestGenerateOffer offers, the browser answers.

@@ -23,27 +23,40 @@ func (e *Endpoint) GenerateOffer(_ context.Context, p elements.GenerateOfferPara
 
 // ProcessOffer answers the peer's description. What is not understood is
 // refused section by section; kerr.SDPParseError for what is none at all, after
-// which another offer may come. Once only: kerr.SDPAlreadyNegotiated.
+// which another offer may come. Once only: kerr.SDPAlreadyNegotiated, but for an
+// offer that restarts ICE (RFC 8839 §4.4.3) and changes nothing else.
 func (e *Endpoint) ProcessOffer(_ context.Context, p elements.ProcessOfferParams) (string, error) {
 	if p.Offer == "" {
 		return "", kerr.New(kerr.SDPParseError, "Empty offer not valid")
 	}
+	restart := e.peer.Negotiated()
 	e.apply()
 	answer, err := e.peer.Answer(p.Offer)
 	if err != nil {
 		return "", err
 	}
-	e.Emit("MediaSessionStarted", nil)
+	if !restart {
+		e.Emit("MediaSessionStarted", nil)
+	}
 	return answer, nil
+}
+
+// RestartICE makes an offer with new ICE credentials for an endpoint that is
+// negotiated; ProcessAnswer takes the answer. kerr.SDPGenerateOfferError before.
+func (e *Endpoint) RestartICE(context.Context, elements.None) (string, error) {
+	return e.peer.RestartICE()
 }
 
 // ProcessAnswer takes the answer to our offer and returns our description.
 // kerr.SDPNotOfferGenerated without an offer, or when it was answered already.
 func (e *Endpoint) ProcessAnswer(_ context.Context, p elements.ProcessAnswerParams) (string, error) {
+	restart := e.peer.Negotiated()
 	if err := e.peer.SetAnswer(p.Answer); err != nil {
 		return "", err
 	}
-	e.Emit("MediaSessionStarted", nil)
+	if !restart {
+		e.Emit("MediaSessionStarted", nil)
+	}
 	local, _ := e.peer.LocalDescription()
 	return local, nil
 }

@@ -53,6 +53,7 @@ func Types(engine *transport.Engine, d Defaults) []elements.Type {
 			elements.Property[*Endpoint, []VideoLayer]("layers", (*Endpoint).Layers, nil),
 			elements.Property[*Endpoint, CurrentLayer]("currentLayer", (*Endpoint).CurrentLayer, nil),
 			elements.Method("setPreferredLayer", (*Endpoint).SetPreferredLayer),
+			elements.Method("restartIce", (*Endpoint).RestartICE),
 		},
 	}, {
 		Name: "ActiveSpeakers", Extends: "MediaObject", Module: "govidu",

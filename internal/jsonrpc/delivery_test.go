@@ -65,7 +65,7 @@ func TestDeliveryIsTracked(t *testing.T) {
 			}
 			wait := func(what string, ok func() bool) {
 				t.Helper()
-				for deadline := time.Now().Add(10 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+				for deadline := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
 					if time.Now().After(deadline) {
 						t.Fatalf("never: %s; %d unwritten, %d undelivered", what, len(conn.Unsent(false)), len(conn.Unsent(true)))
 					}

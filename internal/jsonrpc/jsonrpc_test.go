@@ -19,7 +19,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const deadline = 10 * time.Second
+const deadline = 30 * time.Second
 
 // sockets gives both ends of a WebSocket.
 func sockets(t *testing.T, server, client SocketOptions) (Conn, Conn, *websocket.Conn) {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -64,6 +65,23 @@ func TestMemoryOf(t *testing.T) {
 	}
 }
 
+func TestTrimHeap(t *testing.T) {
+	was := debug.SetGCPercent(100)
+	defer debug.SetGCPercent(was)
+	for _, c := range []struct {
+		gogc, limit string
+		want        int
+	}{{"", "", heapGrowth}, {"200", "", 100}, {"", "1GiB", 100}, {"off", "1GiB", 100}} {
+		t.Setenv("GOGC", c.gogc)
+		t.Setenv("GOMEMLIMIT", c.limit)
+		debug.SetGCPercent(100)
+		TrimHeap()
+		if got := debug.SetGCPercent(100); got != c.want {
+			t.Errorf("GOGC=%q GOMEMLIMIT=%q: %d %%, want %d", c.gogc, c.limit, got, c.want)
+		}
+	}
+}
+
 func TestTwoSignals(t *testing.T) {
 	gentle, hard, stop := Stops(context.Background(), quiet)
 	defer stop()
@@ -94,7 +112,7 @@ func wait(t *testing.T, done <-chan struct{}, what string) {
 	t.Helper()
 	select {
 	case <-done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatalf("%s: nothing happened", what)
 	}
 }

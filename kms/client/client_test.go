@@ -25,7 +25,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const deadline = 10 * time.Second
+const deadline = 30 * time.Second
 
 func newServer(t testing.TB) *kms.Server {
 	t.Helper()

@@ -20,7 +20,7 @@ import (
 )
 
 // Deadline bounds every wait of this package.
-const Deadline = 10 * time.Second
+const Deadline = 30 * time.Second
 
 // Dial opens a WebSocket that closes with the test.
 func Dial(t testing.TB, url string, header http.Header) jsonrpc.Conn {

@@ -75,8 +75,8 @@ func TestNetworkLoss(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			out0, in0 := link.Counters()
 			first := page.inbound()[stream]
-			time.Sleep(lasting())
-			last := page.inbound()[stream]
+			track := follow(page, stream, lasting())
+			last := track[len(track)-1]
 			out1, in1 := link.Counters()
 			link.Set(netem.Profile{})
 
@@ -87,6 +87,7 @@ func TestNetworkLoss(t *testing.T) {
 			t.Logf("%.0f s: %.1f %% decoded, %.1f %% frozen, %.1f %% of the sound concealed; %.0f video packets lost for good of %.0f, %.0f NACKs, %.0f PLIs; the cable lost %d of %d, %d of %d",
 				span, 100*decoded, 100*frozen, 100*concealed, last.VideoLost-first.VideoLost, last.VideoPackets-first.VideoPackets,
 				last.NACKs-first.NACKs, last.PLIs-first.PLIs, out1.Lost-out0.Lost, out1.Forwarded-out0.Forwarded, in1.Lost-in0.Lost, in1.Forwarded-in0.Forwarded)
+			logTrack(t, first, track)
 			if decoded < c.decoded || frozen > c.frozen || concealed > c.concealed {
 				t.Errorf("want at least %.0f %% decoded, at most %.0f %% frozen and %.0f %% concealed", 100*c.decoded, 100*c.frozen, 100*c.concealed)
 			}
@@ -96,5 +97,33 @@ func TestNetworkLoss(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// follow takes the figures of a stream each second for so long.
+func follow(p *page, stream string, span time.Duration) (track []media) {
+	p.t.Helper()
+	for since := time.Now(); ; {
+		during(min(time.Second, time.Until(since.Add(span))))
+		if track = append(track, p.inbound()[stream]); time.Since(since) >= span {
+			return track
+		}
+	}
+}
+
+// logTrack tells of each second in which the picture stood still or sound was missing.
+func logTrack(t testing.TB, last media, track []media) {
+	t.Helper()
+	for _, m := range track {
+		if m.Freezes == last.Freezes && m.FramesDropped == last.FramesDropped && m.AudioConcealed-last.AudioConcealed < (m.AudioSamples-last.AudioSamples)/100 {
+			last = m
+			continue
+		}
+		t.Logf("%s: %2.0f pictures of %2.0f decoded (%.0f keyframes), %.0f dropped, frozen for %.2f s in %.0f; %3.0f packets, %.0f repaired, %.0f lost; %.0f NACKs, %.0f PLIs; waited %.0f ms; %.1f %% concealed",
+			time.UnixMilli(int64(m.At)).Format("15:04:05.000"), m.FramesDecoded-last.FramesDecoded, m.FramesReceived-last.FramesReceived, m.KeyFrames-last.KeyFrames, m.FramesDropped-last.FramesDropped,
+			m.Freezes-last.Freezes, m.FreezeCount-last.FreezeCount, m.VideoPackets-last.VideoPackets, m.Repaired-last.Repaired, m.VideoLost-last.VideoLost,
+			m.NACKs-last.NACKs, m.PLIs-last.PLIs, 1000*(m.Waited-last.Waited)/max(m.Emitted-last.Emitted, 1),
+			100*(m.AudioConcealed-last.AudioConcealed)/max(m.AudioSamples-last.AudioSamples, 1))
+		last = m
 	}
 }

@@ -193,7 +193,10 @@ type media struct {
 	VideoPackets    float64
 	VideoLost       float64
 	VideoBytes      float64
+	FramesReceived  float64
 	FramesDropped   float64
+	Repaired        float64 // packets that came by retransmission
+	Waited, Emitted float64 // in s, of so many pictures
 	Freezes         float64 // their sum in s
 	FreezeCount     float64
 	KeyFrames       float64

@@ -260,6 +260,7 @@ func (e *Engine) register(l *leg) uint32 {
 	for e.nextTag++; e.nextTag == 0 || e.tags[e.nextTag] != nil || e.queries[e.nextTag] != nil; e.nextTag++ {
 	}
 	e.tags[e.nextTag], e.ufrags[l.own.ufrag] = l, l
+	l.names = []string{l.own.ufrag}
 	return e.nextTag
 }
 
@@ -267,7 +268,9 @@ func (e *Engine) unregister(l *leg) {
 	e.demux.Lock()
 	defer e.demux.Unlock()
 	delete(e.tags, l.tag)
-	delete(e.ufrags, l.own.ufrag)
+	for _, name := range l.names {
+		delete(e.ufrags, name)
+	}
 }
 
 func (e *Engine) remove(p *Peer) {

@@ -32,6 +32,9 @@ func (p *Peer) AddCandidate(c Candidate) error {
 		return kerr.New(kerr.ICEAddCandidateError, "Too many ICE candidates")
 	}
 	p.remoteN++
+	if p.reoffer != nil { // whose it is shows when that is answered
+		p.waiting = append(p.waiting, c)
+	}
 	if p.stage != settled {
 		p.waiting = append(p.waiting, c)
 		return nil

@@ -28,6 +28,9 @@ const (
 	// replayWindow is how late, in packets, one may be: a retransmission of a
 	// fast stream is far behind. It is what browsers use.
 	replayWindow = 1024
+	// movedAfter is how long nothing came on the selected pair before packets on
+	// another one show that the peer has moved.
+	movedAfter = time.Second
 	// maxBound is how many addresses of a leg are known at once.
 	maxBound = 32
 )
@@ -55,6 +58,8 @@ type leg struct {
 	up        bool
 	handshake bool // counted as in flight
 
+	names []string // user fragments that find it; guarded by Engine.demux
+
 	// Guarded by the lock of the Peer's shard.
 	agent   *ice.Agent
 	tag     uint32
@@ -74,6 +79,7 @@ type leg struct {
 	running bool // ICE and DTLS are up
 	ended   bool
 	heardAt time.Time   // authenticated media came
+	pairAt  time.Time   // the same, on the selected pair
 	streams []*inStream // what the peer sends
 	recent  *inStream   // of the latest packet
 	record  *congestion.Recorder
@@ -205,7 +211,9 @@ func (l *leg) end(t *turn) []base {
 
 // iceState hears of the agent's states, under the shard's lock.
 func (l *leg) iceState(s ice.State) {
-	l.iceUp = s == ice.StateConnected
+	if s != ice.StateChecking { // through a restart the old pair serves
+		l.iceUp = s == ice.StateConnected
+	}
 	if l.iceUp && l.conn != nil {
 		l.startDTLS()
 	}
@@ -223,6 +231,7 @@ func (l *leg) startDTLS() {
 // selected hears of the selected pair, under the shard's lock.
 func (l *leg) selected(pair ice.Pair) {
 	l.chosen, l.hasPair = pair, true
+	l.peer.engine.settleName(l)
 	l.route()
 	cp := CandidatePair{Stream: l.n, Local: pair.LocalLine(l.peer.announced(pair)), Remote: pair.RemoteLine()}
 	l.peer.post(func() { l.setPair(cp) })

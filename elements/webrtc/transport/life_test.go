@@ -27,6 +27,7 @@ func TestPeerGoes(t *testing.T) {
 func TestOrder(t *testing.T) {
 	e := newEngine(t, nil)
 	c := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8)
+	eventually(t, "it is told", func() bool { return read(c.heard, func(h *heard) bool { return len(h.up) > 0 }) })
 	order := read(c.heard, func(h *heard) []string { return slices.Clone(h.order) })
 	at := func(what string) int { return slices.Index(order, what) }
 	states := read(c.heard, func(h *heard) []ICEState { return slices.Clone(h.ice) })

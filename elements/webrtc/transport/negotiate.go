@@ -23,7 +23,8 @@ func alreadyNegotiated() error {
 // them. It fails with kerr.SDPParseError for what is no session description,
 // kerr.NotEnoughResources while too many handshakes are under way and with
 // kerr.SDPProcessOfferError when the library refuses it; all leave the
-// Peer as it was. Once it succeeded it fails with kerr.SDPAlreadyNegotiated.
+// Peer as it was. Once it succeeded it fails with kerr.SDPAlreadyNegotiated, but
+// for an offer that restarts ICE and leaves everything else as it is.
 func (p *Peer) Answer(offer string) (answer string, err error) {
 	defer p.guarded(&err, kerr.SDPProcessOfferError)
 	p.mu.Lock()
@@ -32,6 +33,9 @@ func (p *Peer) Answer(offer string) (answer string, err error) {
 		return "", fmt.Errorf("answer offer: %w", net.ErrClosed)
 	}
 	if p.stage != fresh {
+		if answer, ok := p.reanswer(offer); ok {
+			return answer, nil
+		}
 		return "", alreadyNegotiated()
 	}
 	d, err := parseSDP(offer)
@@ -192,6 +196,8 @@ func (p *Peer) SetAnswer(answer string) (err error) {
 	switch {
 	case p.closed:
 		return fmt.Errorf("take answer: %w", net.ErrClosed)
+	case p.reoffer != nil:
+		return p.reanswered(answer)
 	case p.stage != haveOffer:
 		return kerr.New(kerr.SDPNotOfferGenerated, "Offer not generated. It is not possible to process an answer.")
 	}
@@ -237,18 +243,25 @@ func (p *Peer) LocalDescription() (sdp string, ok bool) {
 	if p.local == nil {
 		return "", false
 	}
+	return p.local.text(p.candidateLines()), true
+}
+
+// candidateLines are the candidates that may be told, by section. The caller
+// holds p.mu.
+func (p *Peer) candidateLines() map[int][]string {
 	lines := map[int][]string{}
-	if p.gatherOn {
-		for _, l := range p.legs {
-			for _, c := range l.found {
-				c = p.network.Load().external(c)
-				for _, i := range l.at {
-					lines[i] = append(lines[i], c)
-				}
+	if !p.gatherOn {
+		return lines
+	}
+	for _, l := range p.legs {
+		for _, c := range l.found {
+			c = p.network.Load().external(c)
+			for _, i := range l.at {
+				lines[i] = append(lines[i], c)
 			}
 		}
 	}
-	return p.local.text(lines), true
+	return lines
 }
 
 // RemoteDescription is the peer's description as it came; ok is false before.

@@ -54,7 +54,7 @@ type PeerConfig struct {
 }
 
 // Peer is one WebRTC connection: at most one audio and one video stream in each
-// direction, negotiated once. Methods are safe for concurrent use.
+// direction, negotiated once but for ICE restarts. Methods are safe for concurrent use.
 //
 // Its media is guarded by the lock of the shard that it lives on, which is the
 // one where its selected pair's datagrams come (see turn). Peer.mu guards the
@@ -95,8 +95,11 @@ type Peer struct {
 	remoteSDP *description // the peer's
 	remote    string       // as the peer wrote it
 	waiting   []Candidate
-	remoteN   int  // remote candidates taken
-	gatherOn  bool // Gather was called
+	version   int           // of our description
+	reoffer   *description  // of RestartICE, until it is answered
+	fresh     []credentials // that it has, by leg
+	remoteN   int           // remote candidates taken
+	gatherOn  bool          // Gather was called
 	toldDone  bool
 	closed    bool
 

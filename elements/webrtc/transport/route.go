@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/govidu/govidu/elements/webrtc/transport/ice"
 	"github.com/govidu/govidu/elements/webrtc/transport/udp"
@@ -42,9 +43,28 @@ func (l *leg) datagram(t *turn, b []byte, base int, from netip.AddrPort, came *s
 			l.conn.Handle(b)
 		}
 	case b[1] >= 192 && b[1] <= 223:
+		before := l.heardAt
 		l.control(t, b)
+		l.noteFrom(t, before, base, from)
 	default:
+		before := l.heardAt
 		l.media(t, b)
+		l.noteFrom(t, before, base, from)
+	}
+}
+
+// noteFrom tells the agent on which pair authenticated packets came, if heardAt has
+// moved since before: once a batch. A peer behind a NAT does not know that its
+// address has changed.
+func (l *leg) noteFrom(t *turn, before time.Time, base int, from netip.AddrPort) {
+	switch {
+	case l.heardAt == before || !l.hasPair:
+	case from == l.chosen.Remote && base == l.chosen.Base:
+		l.pairAt = t.now
+	case t.now.Sub(l.pairAt) >= movedAfter:
+		if l.agent.Elsewhere(base, from, t.now) {
+			l.afterICE(t)
+		}
 	}
 }
 
@@ -120,6 +140,9 @@ func (l *leg) home() *shard {
 func (l *leg) afterICE(t *turn) {
 	if next := l.agent.Next(); !next.IsZero() {
 		l.peer.soon(next)
+	}
+	if l.iceUp && l.agent.State() == ice.StateChecking {
+		_, l.iceUp = l.agent.Selected()
 	}
 	l.refresh(t)
 	if l.n != 1 || !l.hasPair {

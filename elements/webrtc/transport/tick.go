@@ -108,8 +108,8 @@ func (l *leg) tick(t *turn, second bool) {
 		l.takeRemotes(t)
 	}
 	if next := l.agent.Next(); !next.IsZero() && !next.After(t.now) {
-		if !l.heardAt.IsZero() {
-			l.agent.Heard(l.heardAt)
+		if !l.pairAt.IsZero() {
+			l.agent.Heard(l.pairAt)
 		}
 		l.agent.Tick(t.now)
 	}

@@ -19,7 +19,7 @@ import (
 )
 
 // Patience is how long Eventually waits.
-const Patience = 20 * time.Second
+const Patience = 30 * time.Second
 
 // Eventually polls a condition until it holds, or fails the test.
 func Eventually(t testing.TB, what string, ok func() bool) {

@@ -172,7 +172,7 @@ func (f *Farm) Worker(t testing.TB, n int) *Worker {
 // something and every 10 ms.
 func (f *Farm) Wait(t testing.TB, what string, cond func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	for !cond() {
 		f.mu.Lock()

@@ -324,7 +324,13 @@
           item.videoLost = report.packetsLost;
           item.videoBytes = report.bytesReceived;
           item.framesDropped = report.framesDropped;
+          item.framesReceived = report.framesReceived;
+          item.keyFrames = report.keyFramesDecoded;
           item.freezes = report.totalFreezesDuration;
+          item.freezeCount = report.freezeCount;
+          item.waited = report.jitterBufferDelay;
+          item.emitted = report.jitterBufferEmittedCount;
+          item.repaired = report.retransmittedPacketsReceived;
           item.frameHeight = report.frameHeight;
           item.nacks = report.nackCount;
           item.plis = report.pliCount;
@@ -488,6 +494,31 @@
         remote: pc.remoteDescription.type,
         rids: [...pc.localDescription.sdp.matchAll(/^a=rid:(\S+) send/gm)].map((match) => match[1]),
       };
+    },
+    // A request that the library has no method for.
+    async request({ method, params }) {
+      return new Promise((resolve, reject) =>
+        ov.sendRequest(method, params, (error, answer) => (error ? reject(plain(error)) : resolve(answer))));
+    },
+    // From now on the pauses between pictures that are shown are noted.
+    async watchGaps(streamId) {
+      const entry = watched.get(streamId);
+      const { video } = entry;
+      entry.gaps = { worst: 0, frames: 0, at: [] };
+      let last = 0;
+      const shown = (now) => {
+        if (last) {
+          entry.gaps.worst = Math.max(entry.gaps.worst, now - last);
+          if (now - last > 500) entry.gaps.at.push([Math.round(now), Math.round(now - last)]);
+        }
+        last = now;
+        entry.gaps.frames++;
+        video.requestVideoFrameCallback(shown);
+      };
+      video.requestVideoFrameCallback(shown);
+    },
+    async gaps(streamId) {
+      return watched.get(streamId).gaps;
     },
     // How loud the own tone is, from 0 to 1.
     async talk(gain) {

@@ -81,6 +81,8 @@ func TestHandshake(t *testing.T) {
 				t.Errorf("profile %#x", o.keys.Profile)
 			}
 			same(t, o.keys, c, x.client)
+			p.wire.mu.Lock()
+			defer p.wire.mu.Unlock()
 			for _, b := range p.wire.sent {
 				if len(b) > 1200 {
 					t.Errorf("a datagram of %d bytes", len(b))
@@ -186,18 +188,21 @@ func TestReplay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, m := range []string{"one", "two"} {
+	for _, m := range []string{"one", "two", "end"} {
 		if _, err := c.Write([]byte(m)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var got []string
 	b := make([]byte, 100)
-	_ = s.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
-	for n, err := s.Read(b); err == nil; n, err = s.Read(b) {
+	for len(got) == 0 || got[len(got)-1] != "end" {
+		n, err := s.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
 		got = append(got, string(b[:n]))
 	}
-	if len(got) != 2 || got[0] != "one" || got[1] != "two" {
+	if len(got) != 3 || got[0] != "one" || got[1] != "two" {
 		t.Errorf("got %q", got)
 	}
 }

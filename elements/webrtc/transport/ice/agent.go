@@ -149,9 +149,34 @@ func (a *Agent) Selected() (Pair, bool) {
 // Heard tells that authenticated packets of the peer came on the selected pair,
 // lately at that time. It keeps the state Connected but gives no consent.
 func (a *Agent) Heard(at time.Time) {
-	if a.sel != nil && (a.state == StateConnected || a.state == StateDisconnected) {
+	if a.sel != nil && (a.state == StateConnected || a.state == StateDisconnected || a.old != nil) {
 		a.alive(a.at(at))
 	}
+}
+
+// Elsewhere tells that authenticated packets of the peer come on another pair
+// than the selected one, on which there are none any more: behind a NAT the peer
+// may not know that its address has changed. When that pair has passed a check it
+// is taken, or nominated; it tells whether it was looked at.
+func (a *Agent) Elsewhere(base int, from netip.AddrPort, now time.Time) bool {
+	if a.sel == nil || a.old != nil || a.state != StateConnected && a.state != StateDisconnected {
+		return false
+	}
+	t := a.at(now)
+	p := a.find(base, unmap(from))
+	if p == nil || p == a.sel || p.state != succeeded || t-a.heard < int64(silence) {
+		return false
+	}
+	if a.role == Controlled {
+		a.choose(p, t)
+		return true
+	}
+	if a.nominee != nil && a.nominee != p {
+		a.nominee.state, a.nominee.due = succeeded, 0
+	}
+	a.nominee, p.state = p, inProgress
+	a.check(p, t, true)
+	return true
 }
 
 // Close ends the Agent; whatever comes afterwards is ignored.

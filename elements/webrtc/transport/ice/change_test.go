@@ -115,6 +115,65 @@ func TestRestart(t *testing.T) {
 	}
 }
 
+// TestRestartDies: the pair in use dies while a restart looks for another; it is
+// given up when nothing was heard on it for as long as without a restart.
+func TestRestartDies(t *testing.T) {
+	w, a, _ := pairOf(t, Controlled, Controlling, []string{"192.0.2.1:1000"}, []string{"192.0.2.2:2000"})
+	ufrag, pwd := NewCredentials()
+	a.Restart(ufrag, pwd, w.now)
+	if err := a.SetRemote("other", "credentials-of-the-peer-now", false, w.now); err != nil {
+		t.Fatal(err)
+	}
+	dead := false
+	w.through = func(from, _ netip.AddrPort) (netip.AddrPort, bool) { return from, !dead }
+	w.run(20*time.Second, nil)
+	if _, ok := a.Selected(); !ok || a.State() != StateChecking {
+		t.Fatal("the living pair is gone:", a.history())
+	}
+	dead = true
+	begun := w.now
+	if !w.run(7*time.Second, func() bool { _, ok := a.Selected(); return !ok }) || w.now.Sub(begun) < 2*time.Second {
+		t.Errorf("given up after %v", w.now.Sub(begun))
+	}
+	if !w.run(20*time.Second, func() bool { return a.State() == StateFailed }) {
+		t.Error(a.history())
+	}
+}
+
+// TestElsewhere: packets on a checked pair, and none on the selected one, show
+// where the peer is; in both roles.
+func TestElsewhere(t *testing.T) {
+	for _, role := range []Role{Controlled, Controlling} {
+		w, a, _ := pairOf(t, role, Controlling-role, []string{"192.0.2.1:1000"}, []string{"192.0.2.2:2000", "192.0.2.3:2000"})
+		p, _ := a.Selected()
+		other := addr("192.0.2.3:2000")
+		if p.Remote == other {
+			other = addr("192.0.2.2:2000")
+		}
+		if q := a.find(0, other); q == nil || q.state != succeeded {
+			t.Fatalf("%v: the other pair has not passed", role)
+		}
+		if w.run(500*time.Millisecond, nil); a.Elsewhere(0, addr("192.0.2.9:9"), w.now) {
+			t.Error("an address without a check is believed")
+		}
+		a.Heard(w.now)
+		if a.Elsewhere(0, other, w.now) {
+			t.Error("the selected pair is alive")
+		}
+		w.through = func(from, to netip.AddrPort) (netip.AddrPort, bool) { return from, from != p.Remote && to != p.Remote }
+		w.run(silence, nil)
+		if !a.Elsewhere(0, other, w.now) {
+			t.Errorf("%v: not believed", role)
+		}
+		if !w.run(50*time.Millisecond, func() bool { q, _ := a.Selected(); return q.Remote == other }) {
+			t.Errorf("%v: not followed: %s", role, a.history())
+		}
+		if len(a.states) != 2 {
+			t.Errorf("%v: %s", role, a.history())
+		}
+	}
+}
+
 // TestRestartAfterFailure: a restart gets out of Failed.
 func TestRestartAfterFailure(t *testing.T) {
 	w, a, b := pairOf(t, Controlled, Controlling, []string{"192.0.2.1:1000"}, []string{"192.0.2.2:2000"})

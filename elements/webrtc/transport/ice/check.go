@@ -10,6 +10,10 @@ import (
 // checked on our own.
 const upgrade = int64(3 * time.Second)
 
+// silence is how long nothing was heard on the selected pair before packets on
+// another one count.
+const silence = time.Second
+
 // buffers for one message each, shared by all agents: Send does not keep them.
 var buffers = sync.Pool{New: func() any { return new([maxMessage]byte) }}
 
@@ -194,6 +198,9 @@ func (a *Agent) next(t int64) time.Time {
 	switch a.state {
 	case StateChecking:
 		at = a.since + limit
+		if a.old != nil && a.sel != nil {
+			at = min(at, a.heard+a.disconnected)
+		}
 	case StateConnected:
 		at = min(a.heard+a.disconnected, a.consented+limit)
 	case StateDisconnected:

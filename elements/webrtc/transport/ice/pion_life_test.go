@@ -25,7 +25,7 @@ func joined(t *testing.T, ours Role, set func(*pion.AgentConfig)) (*owner, *pion
 		}
 	})
 	tellPion(t, o, p)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	join := p.Accept
 	if ours == Controlled {
@@ -35,7 +35,7 @@ func joined(t *testing.T, ours Role, set func(*pion.AgentConfig)) (*owner, *pion
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.await("connected", 10*time.Second, func() bool { return o.agent.State() == StateConnected })
+	o.await("connected", 20*time.Second, func() bool { return o.agent.State() == StateConnected })
 	return o, p, conn
 }
 
@@ -89,7 +89,7 @@ func TestPionRestart(t *testing.T) {
 			}
 		})
 		tellPion(t, o, p)
-		o.await("connected again", 10*time.Second, func() bool { return o.agent.State() == StateConnected && len(o.states) == 2 })
+		o.await("connected again", 20*time.Second, func() bool { return o.agent.State() == StateConnected && len(o.states) == 2 })
 		o.mu.Lock()
 		old := o.agent.old
 		o.mu.Unlock()
@@ -109,7 +109,7 @@ func TestPionGoes(t *testing.T) {
 	o.states = nil
 	o.mu.Unlock()
 	p.Close()
-	o.await("failed", 10*time.Second, func() bool { return o.agent.State() == StateFailed })
+	o.await("failed", 20*time.Second, func() bool { return o.agent.State() == StateFailed })
 	if len(o.states) != 2 || o.states[0] != StateDisconnected {
 		t.Error(o.states)
 	}
@@ -139,13 +139,13 @@ func TestPionRenominates(t *testing.T) {
 		}
 	})
 	tellPion(t, o, p)
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	conn, err := p.Dial(ctx, o.agent.local.ufrag, o.agent.local.pwd)
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.await("connected", 10*time.Second, func() bool { return o.agent.State() == StateConnected })
+	o.await("connected", 20*time.Second, func() bool { return o.agent.State() == StateConnected })
 	exchange(t, o, conn)
 	for range 3 {
 		o.mu.Lock()
@@ -162,7 +162,7 @@ func TestPionRenominates(t *testing.T) {
 				}
 			}
 		}
-		o.await("the other pair", 5*time.Second, func() bool { s, _ := o.agent.Selected(); return s.Base == target.Base })
+		o.await("the other pair", 20*time.Second, func() bool { s, _ := o.agent.Selected(); return s.Base == target.Base })
 		exchange(t, o, conn)
 	}
 }

@@ -278,7 +278,7 @@ func exchange(t *testing.T, o *owner, conn net.Conn) {
 	}()
 	retry := time.NewTicker(50 * time.Millisecond)
 	defer retry.Stop()
-	limit := time.After(10 * time.Second)
+	limit := time.After(20 * time.Second)
 	for here, there := false, false; !here || !there; {
 		o.mu.Lock()
 		p, _ := o.agent.Selected()

@@ -68,6 +68,8 @@ func (a *Agent) expire(t int64) {
 	case StateChecking:
 		if t-a.since >= limit {
 			a.fail()
+		} else if a.old != nil && a.sel != nil && t-a.heard >= a.disconnected {
+			a.sel = nil // the old way is dead, and the new one not found yet
 		}
 	case StateConnected:
 		if t-a.consented >= limit {

@@ -154,7 +154,7 @@ func TestCloseEndsReading(t *testing.T) {
 		if !errors.Is(err, net.ErrClosed) {
 			t.Errorf("reading ends with %v", err)
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(20 * time.Second):
 		t.Fatal("reading does not end")
 	}
 	if _, err := s.ReadBatch(NewBatch(1, 100)); !errors.Is(err, net.ErrClosed) {

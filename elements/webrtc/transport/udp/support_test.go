@@ -82,8 +82,8 @@ func (c *collector) next(t testing.TB) []byte {
 	select {
 	case b := <-c.came:
 		return b
-	case <-time.After(5 * time.Second):
-		t.Fatal("no datagram within 5 s")
+	case <-time.After(20 * time.Second):
+		t.Fatal("no datagram within 20 s")
 		return nil
 	}
 }

@@ -107,7 +107,7 @@ func limit(t *testing.T, d time.Duration) context.Context {
 // until asks again and again, at most 10 s.
 func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !ok(); {
+	for end := time.Now().Add(20 * time.Second); !ok(); {
 		if time.Now().After(end) {
 			t.Fatal("never: " + what)
 		}
@@ -119,7 +119,7 @@ func TestRelay(t *testing.T) {
 	for _, transport := range []string{"udp", "tcp", "tls"} {
 		t.Run(transport, func(t *testing.T) {
 			s, _ := relays(t, transport, nil)
-			r, err := Allocate(limit(t, 10*time.Second), s)
+			r, err := Allocate(limit(t, 20*time.Second), s)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -166,7 +166,7 @@ func TestRelay(t *testing.T) {
 // TestFreed: Close gives the allocation back.
 func TestFreed(t *testing.T) {
 	s, server := relays(t, "udp", nil)
-	r, err := Allocate(limit(t, 10*time.Second), s)
+	r, err := Allocate(limit(t, 20*time.Second), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func TestAllocateFails(t *testing.T) {
 // TestDenied: an address that the server refuses costs nobody else anything.
 func TestDenied(t *testing.T) {
 	s, _ := relays(t, "udp", func(ip net.IP) bool { return !ip.IsLoopback() })
-	r, err := Allocate(limit(t, 10*time.Second), s)
+	r, err := Allocate(limit(t, 20*time.Second), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -251,7 +251,7 @@ func TestDenied(t *testing.T) {
 // TestStranger: who is not the server cannot put datagrams into the relay.
 func TestStranger(t *testing.T) {
 	s, _ := relays(t, "udp", nil)
-	r, err := Allocate(limit(t, 10*time.Second), s)
+	r, err := Allocate(limit(t, 20*time.Second), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +303,7 @@ func TestServerGoes(t *testing.T) {
 		copyAll(b, a)
 	}()
 	s.Port = l.Addr().(*net.TCPAddr).Port
-	r, err := Allocate(limit(t, 10*time.Second), s)
+	r, err := Allocate(limit(t, 20*time.Second), s)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -331,7 +331,7 @@ func copyAll(dst, src net.Conn) {
 func TestReflexive(t *testing.T) {
 	s, _ := relays(t, "udp", nil)
 	c, at := peer(t)
-	got, err := Reflexive(limit(t, 10*time.Second), c, netip.AddrPortFrom(netip.MustParseAddr(s.Host), uint16(s.Port)))
+	got, err := Reflexive(limit(t, 20*time.Second), c, netip.AddrPortFrom(netip.MustParseAddr(s.Host), uint16(s.Port)))
 	if err != nil || got != at {
 		t.Error(got, err)
 	}
