@@ -68,6 +68,14 @@ func FuzzSDPOffer(f *testing.F) {
 			t.Fatalf("a second time: %v", err)
 		}
 		negotiated(t, p, offer)
+		again, err := p.Answer(renamed(p, offer))
+		if c := code(err); err != nil && c != int(kerr.SDPAlreadyNegotiated) {
+			t.Fatalf("a restart: %v", err)
+		}
+		if d, bad := parseSDP(again); err == nil && (bad != nil || len(d.sections) != len(theirs.sections)) {
+			t.Fatalf("answer to a restart: %v\n%s", bad, again)
+		}
+		sound(t, p)
 	})
 }
 
@@ -166,6 +174,36 @@ func negotiated(t *testing.T, p *Peer, remote string) {
 		}
 		hear(p, l)
 	}
+	sound(t, p)
+	restart, err := p.RestartICE()
+	if err != nil {
+		if code(err) != int(kerr.SDPGenerateOfferError) {
+			t.Fatal(err)
+		}
+		return
+	}
+	if _, err := parseSDP(restart); err != nil {
+		t.Fatalf("%v\n%s", err, restart)
+	}
+	if err := p.SetAnswer(renamed(p, remote)); err != nil && code(err) != int(kerr.SDPProcessAnswerError) && code(err) != int(kerr.SDPParseError) {
+		t.Fatal(err)
+	}
+	sound(t, p)
+}
+
+// renamed is the peer's description with other ICE credentials.
+func renamed(p *Peer, text string) string {
+	for _, l := range p.legs {
+		if l.plan != nil && l.plan.ufrag != "" && l.plan.pwd != "" {
+			text = strings.NewReplacer(l.plan.ufrag, "a"+l.plan.ufrag, l.plan.pwd, "a"+l.plan.pwd).Replace(text)
+		}
+	}
+	return text
+}
+
+// sound has the ticker come, and wants the Peer to be whole after it.
+func sound(t *testing.T, p *Peer) {
+	t.Helper()
 	p.turn(&turn{})
 	if p.broken.Load() {
 		t.Error("the Peer broke")
