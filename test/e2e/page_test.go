@@ -196,6 +196,7 @@ type media struct {
 	FramesReceived  float64
 	FramesDropped   float64
 	Repaired        float64 // packets that came by retransmission
+	FECPackets      float64
 	Waited, Emitted float64 // in s, of so many pictures
 	Freezes         float64 // their sum in s
 	FreezeCount     float64
