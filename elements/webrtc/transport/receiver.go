@@ -42,6 +42,7 @@ type Receiver struct {
 	view     *layers.Selector              // of simulcast: what is pushed
 	batch    []item                        // of the turn that is being fanned out
 	batches  uint64
+	burst    burst
 	slab     []byte
 	packets  []pipeline.Packet
 }
@@ -186,6 +187,9 @@ func (r *Receiver) take(t *turn, s *inStream, in *rtpIn, payload []byte) {
 		}
 	}
 	t.came = append(t.came, a)
+	if !s.repair {
+		r.burst.arrived(in.header.Marker, t.now)
+	}
 }
 
 // best is the packet for those who take one stream: of the best encoding, under
