@@ -184,7 +184,7 @@ func (b *browser) drive(command func(name string, args ...string) *exec.Cmd, op,
 		return err
 	}
 	go b.read(read)
-	if err := b.do(30*time.Second, op, map[string]any{"endpoint": endpoint}, nil); err != nil {
+	if err := b.do(callDeadline, op, map[string]any{"endpoint": endpoint}, nil); err != nil {
 		return fmt.Errorf("%w\n%s", err, b.driver.log)
 	}
 	return nil

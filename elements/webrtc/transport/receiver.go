@@ -43,6 +43,7 @@ type Receiver struct {
 	view     *layers.Selector              // of simulcast: what is pushed
 	batch    []item                        // of the turn that is being fanned out
 	batches  uint64
+	burst    burst
 	slab     []byte
 	packets  []pipeline.Packet
 }
@@ -173,7 +174,11 @@ func (r *Receiver) take(t *turn, s *inStream, in *rtpIn, payload []byte) {
 	if r.kind == pipeline.Audio {
 		p.Key = true
 	} else {
-		e.parser.Read(p, in.extension(r.ext.descriptor), &a.info)
+		descriptor := in.extension(r.ext.descriptor)
+		e.parser.Read(p, descriptor, &a.info)
+		if len(descriptor) > 0 {
+			p.Descriptor = r.keep(descriptor)
+		}
 		p.Key, p.Layer.RID, p.Layer.Temporal = a.info.Key, e.rid, a.info.Temporal
 		if source := r.source.Load(); source != nil {
 			source.Note(e.index, p, &a.info, t.now)
@@ -183,6 +188,9 @@ func (r *Receiver) take(t *turn, s *inStream, in *rtpIn, payload []byte) {
 		}
 	}
 	t.came = append(t.came, a)
+	if !s.repair {
+		r.burst.arrived(in.header.Marker, t.now)
+	}
 }
 
 // best is the packet for those who take one stream: of the best encoding, under

@@ -79,6 +79,10 @@ func (s *Sender) bind(l *leg, m *media) {
 		}
 	}
 	s.leg, s.codecs, s.ext = l, m.codecs, m.ext
+	if !m.mixed {
+		s.ext.descriptor = 0 // some are too long for elements with one byte of header
+	}
+	s.selector.Bare(s.ext.descriptor == 0)
 	s.fec, s.fecPT = nil, m.fec
 	s.source, s.use = nil, nil
 	s.selector.Restart()
@@ -287,7 +291,7 @@ func (s *Sender) send(t *turn, p *pipeline.Packet, out *layers.Out) {
 // 0 when it does not fit.
 func (s *Sender) seal(t *turn, p *pipeline.Packet, out *layers.Out, seq uint16, roc uint32) int {
 	b := s.leg.slot(t)
-	n := s.header(t, b, &p.Header, out, seq)
+	n := s.header(t, b, p, out, seq)
 	payload := p.Payload
 	switch {
 	case out.Empty:
