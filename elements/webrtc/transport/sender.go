@@ -2,6 +2,7 @@ package transport
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -78,10 +79,8 @@ func (s *Sender) bind(l *leg, m *media) {
 			Kind: s.kind, Codec: c.name, Framing: pipeline.RTP, ClockRate: c.rate, Fmtp: c.fmtp,
 		}
 	}
-	s.leg, s.codecs, s.ext = l, m.codecs, m.ext
-	if !m.mixed {
-		s.ext.descriptor = 0 // some are too long for elements with one byte of header
-	}
+	s.leg, s.codecs = l, m.codecs
+	s.extensions(m)
 	s.selector.Bare(s.ext.descriptor == 0)
 	s.fec, s.fecPT = nil, m.fec
 	s.source, s.use = nil, nil
@@ -93,6 +92,24 @@ func (s *Sender) bind(l *leg, m *media) {
 			l.Renegotiate()
 		}
 	})
+}
+
+// extensions takes the ids of those that packets are to have.
+func (s *Sender) extensions(m *media) {
+	old := s.ext
+	s.ext = m.ext
+	if !m.mixed {
+		s.ext.descriptor = 0 // some are too long for elements with one byte of header
+	}
+	// What is sent again under its own number must be the same to the last bit, or it
+	// betrays the key of its authentication (RFC 5116 §5.1.1).
+	if slices.ContainsFunc(m.codecs, func(c rtpCodec) bool { return c.nack && c.rtx == 0 }) {
+		s.ext.twcc, s.ext.sendTime, s.ext.playout = 0, 0, 0
+	}
+	s.stamped = s.stamped && s.ext.sendTime != 0
+	if s.ext != old {
+		s.resend.clear()
+	}
 }
 
 // Kind is the media type.
