@@ -31,7 +31,7 @@ func TestResendSame(t *testing.T) {
 		s.bind(s.leg, &media{kind: pipeline.Video, codecs: []rtpCodec{c}, ext: extIDs{twcc: 3, sendTime: 2, playout: 6, descriptor: 9}, mixed: true})
 		s.setLive(t, true)
 	})
-	for i := range uint16(20) {
+	for i := range uint16(200) {
 		p := vp8Packet(i, uint32(i), i == 0)
 		p.Descriptor = []byte{0xc0, 0, byte(i)}
 		s.Push(p)
@@ -43,12 +43,12 @@ func TestResendSame(t *testing.T) {
 		latest := s.resend.latest
 		s.heard(t, &rtcp.TransportLayerNack{Nacks: []rtcp.NackPair{{PacketID: latest - 9, LostPackets: 0xff}}})
 	})
-	if len(first) != 20 || len(out.list) != 9 {
+	if len(first) != 200 || len(out.list) != 9 {
 		t.Fatalf("%d sent, %d again", len(first), len(out.list))
 	}
 	for i, b := range out.list {
-		if !bytes.Equal(b, first[10+i]) {
-			t.Errorf("sent\n% x, again\n% x", first[10+i][:32], b[:32])
+		if !bytes.Equal(b, first[190+i]) {
+			t.Errorf("sent\n% x, again\n% x", first[190+i][:32], b[:32])
 		}
 	}
 }

@@ -2,7 +2,6 @@ package transport
 
 import (
 	"math/rand/v2"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -100,11 +99,6 @@ func (s *Sender) extensions(m *media) {
 	s.ext = m.ext
 	if !m.mixed {
 		s.ext.descriptor = 0 // some are too long for elements with one byte of header
-	}
-	// What is sent again under its own number must be the same to the last bit, or it
-	// betrays the key of its authentication (RFC 5116 §5.1.1).
-	if slices.ContainsFunc(m.codecs, func(c rtpCodec) bool { return c.nack && c.rtx == 0 }) {
-		s.ext.twcc, s.ext.sendTime, s.ext.playout = 0, 0, 0
 	}
 	s.stamped = s.stamped && s.ext.sendTime != 0
 	if s.ext != old {
