@@ -116,6 +116,9 @@ func (p *Peer) answerSection(l *leg, i int, offered *section, kbps int) *section
 	if offered.has("rtcp-rsize") && m.kind == pipeline.Video {
 		s.lines = append(s.lines, "a=rtcp-rsize")
 	}
+	if offered.has("extmap-allow-mixed") {
+		s.lines = append(s.lines, "a=extmap-allow-mixed")
+	}
 	s.lines = append(s.lines, m.extLines...)
 	if m.send {
 		s.lines = append(s.lines, p.Sender(m.kind).lines(own.stream, m.retransmits(), m.fec != 0)...)

@@ -74,6 +74,7 @@ type media struct {
 	ext        extIDs
 	extLines   []string // a=extmap as they go into our answer
 	send, recv bool     // what we may do
+	mixed      bool     // extensions may have two bytes of header (RFC 8285 §6)
 	rids       []string // the encodings that the peer sends (RFC 8853); nil for one
 	declared   []uint32 // SSRCs of the peer's media streams (RFC 5576)
 	repair     map[uint32]uint32
@@ -84,6 +85,7 @@ type media struct {
 // layers tells whether simulcast is answered.
 func (d *description) negotiate(s *section, layers bool) media {
 	m := media{kind: kindOf(s.media), codecs: s.codecs()}
+	_, m.mixed = d.inherited(s, "extmap-allow-mixed")
 	switch d.direction(s) {
 	case sendrecv:
 		m.send, m.recv = true, true
