@@ -148,13 +148,13 @@ func (l *leg) media(t *turn, b []byte) {
 		}
 		s.enc.rename(s.ssrc)
 	}
-	if l.record != nil {
-		if x := in.extension(r.ext.twcc); len(x) == 2 {
-			l.record.Record(binary.BigEndian.Uint16(x), t.now)
-			if l.record.Due(t.now) {
-				l.peer.soon(t.now)
-			}
+	if x := in.extension(r.ext.twcc); len(x) == 2 && l.record != nil {
+		l.record.Record(binary.BigEndian.Uint16(x), t.now)
+		if l.record.Due(t.now) {
+			l.peer.soon(t.now)
 		}
+	} else if !s.repair {
+		r.measured(t, &in, len(b))
 	}
 	payload, ok := unpad(payload, in.header.Padding)
 	if !ok {
