@@ -27,18 +27,24 @@ type Sender struct {
 	// negotiated is what Accepts answers; nil before negotiation.
 	negotiated    atomic.Pointer[[]pipeline.Format]
 	ssrc, rtxSSRC uint32
+	fecSSRC       uint32
 
 	// Guarded by the lock of the Peer's shard.
-	leg      *leg // nil before negotiation
-	live     bool
-	codecs   []rtpCodec
-	ext      extIDs
-	playout  *playout    // of pictures; nil before anything was lost
-	red      *redundancy // of sound; nil while nothing is lost
-	lossOver lossOver
-	stamped  bool      // packets carry the time of sending
-	served   job       // the latest, less its items
-	layer    *encoding // of the latest packet, nil when it was pushed
+	leg     *leg // nil before negotiation
+	live    bool
+	codecs  []rtpCodec
+	ext     extIDs
+	playout *playout    // of pictures; nil before anything was lost
+	red     *redundancy // of sound; nil while nothing is lost and the source has none
+	// How many packets are repeated because the source does, or for the weather.
+	redSource, redWeather uint8
+	lossOver              lossOver
+	fec                   *fecOut   // of pictures; nil while it is of no use
+	fecSeq                uint32    // with its rollover
+	fecPT                 uint8     // 0: not negotiated
+	stamped               bool      // packets carry the time of sending
+	served                job       // the latest, less its items
+	layer                 *encoding // of the latest packet, nil when it was pushed
 
 	source    *pipeline.Format // of the latest packet
 	use       *rtpCodec        // for source; nil when not negotiated
@@ -56,7 +62,7 @@ type Sender struct {
 }
 
 func newSender(p *Peer, kind pipeline.Kind) *Sender {
-	s := &Sender{peer: p, kind: kind, ssrc: newSSRC(), rtxSSRC: newSSRC(), wished: anyLayer}
+	s := &Sender{peer: p, kind: kind, ssrc: newSSRC(), rtxSSRC: newSSRC(), fecSSRC: newSSRC(), wished: anyLayer}
 	s.selector.Init(kind)
 	return s
 }
@@ -73,6 +79,11 @@ func (s *Sender) bind(l *leg, m *media) {
 		}
 	}
 	s.leg, s.codecs, s.ext = l, m.codecs, m.ext
+	if !m.mixed {
+		s.ext.descriptor = 0 // some are too long for elements with one byte of header
+	}
+	s.selector.Bare(s.ext.descriptor == 0)
+	s.fec, s.fecPT = nil, m.fec
 	s.source, s.use = nil, nil
 	s.selector.Restart()
 	s.negotiated.Store(&accepts)
@@ -116,6 +127,9 @@ func (s *Sender) Push(p *pipeline.Packet) {
 	}
 	if s.parser == nil {
 		s.parser = &layers.Parser{}
+	}
+	if s.redSource != 0 {
+		s.repeats(0)
 	}
 	s.layer = nil
 	x := item{p: p}
@@ -176,7 +190,7 @@ func (s *Sender) setLive(t *turn, up bool) {
 }
 
 func (s *Sender) stop() {
-	s.live, s.leg = false, nil
+	s.live, s.leg, s.fec = false, nil, nil
 	s.resend.clear()
 }
 
@@ -188,6 +202,11 @@ func (s *Sender) serve(t *turn, j *job) {
 	s.served = job{from: j.from, n: j.n}
 	if p := j.from.source.Load(); p != s.publisher {
 		s.follow(p)
+	}
+	if s.kind == pipeline.Audio {
+		if deep := j.from.redDeep.Load(); deep != int32(s.redSource) {
+			s.repeats(int(deep))
+		}
 	}
 	size := 0
 	for i := range j.items {
@@ -277,13 +296,16 @@ func (s *Sender) emit(t *turn, p *pipeline.Packet, out *layers.Out) {
 	s.stats.packets++
 	s.stats.bytes += uint64(len(p.Payload))
 	s.resend.budget.Earn(len(p.Payload))
+	if s.fec != nil {
+		s.repairDue(t)
+	}
 }
 
 // seal writes a packet into the slot as the selector wants it; it gives its size,
 // 0 when it does not fit.
 func (s *Sender) seal(t *turn, p *pipeline.Packet, out *layers.Out, seq uint16, roc uint32) int {
 	b := s.leg.slot(t)
-	n := s.header(t, b, &p.Header, out, seq)
+	n := s.header(t, b, p, out, seq)
 	payload := p.Payload
 	switch {
 	case out.Empty:
@@ -299,6 +321,9 @@ func (s *Sender) seal(t *turn, p *pipeline.Packet, out *layers.Out, seq uint16, 
 		}
 		payload = b[n : n+copy(b[n:], payload)]
 		out.Apply(payload)
+	}
+	if s.fec != nil {
+		s.fec.add(b, n, payload, &s.ext, t.now)
 	}
 	return len(s.leg.sealer.Seal(b, n, payload, s.ssrc, seq, roc))
 }

@@ -169,24 +169,23 @@ func (l *leg) watch(t *turn) {
 func (l *leg) adapt(now time.Time) {
 	w := &l.weather
 	w.near(l.roundTrip())
-	if s := l.peer.audioOut; s.leg == l && (w.lossy || s.red != nil) {
-		if s.red == nil {
-			s.red = &redundancy{}
-		}
+	if s := l.peer.audioOut; s.leg == l {
 		switch {
 		case !w.lossy:
-			s.red = nil
+			s.redWeather = 0
 		case w.loss < lossyDeep:
-			s.red.deep = 1
+			s.redWeather = 1
 		default:
-			s.red.deep = redMost
+			s.redWeather = redMost
 		}
+		s.repeats(int(s.redSource))
 	}
 	s := l.peer.videoOut
 	if s.leg != l {
 		return
 	}
 	s.resend.budget.Lossy(w.loss)
+	l.protect(s)
 	if w.lossy && s.ext.playout != 0 && s.playout == nil {
 		s.playout = &playout{} // and from then on, for the peer keeps what it heard last
 	}
