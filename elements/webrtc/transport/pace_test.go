@@ -31,8 +31,8 @@ func pacedSender(t *testing.T) (*Sender, *order) {
 	return s, o
 }
 
-// burst sends a keyframe of n packets.
-func burst(s *Sender, first uint16, n int) {
+// bigFrame sends a keyframe of n packets.
+func bigFrame(s *Sender, first uint16, n int) {
 	for i := range uint16(n) {
 		s.Push(vp8Packet(first+i, uint32(first), i == 0 && first == 1))
 	}
@@ -55,7 +55,7 @@ func TestPace(t *testing.T) {
 	if e.every() != tickEvery {
 		t.Errorf("every %v", e.every())
 	}
-	burst(s, 1, 60)
+	bigFrame(s, 1, 60)
 	if n := len(out.seqs); n == 0 || n > 20 || s.leg.pace.waits() != 60-n || e.every() != paceEvery {
 		t.Fatalf("%d left at once, %d wait, every %v", n, s.leg.pace.waits(), e.every())
 	}
@@ -79,7 +79,7 @@ func TestPace(t *testing.T) {
 // nobody to be dropped.
 func TestPaceIsBounded(t *testing.T) {
 	s, out := pacedSender(t)
-	burst(s, 1, 2000)
+	bigFrame(s, 1, 2000)
 	x := s.leg.pace
 	if x.waits() > paceMost || len(out.seqs)+x.waits() != 2000 || cap(x.queue) > 4*paceMost {
 		t.Errorf("%d left, %d wait in room for %d", len(out.seqs), x.waits(), cap(x.queue))
@@ -95,7 +95,7 @@ func TestPaceIsBounded(t *testing.T) {
 // changes.
 func TestPaceEnds(t *testing.T) {
 	s, out := pacedSender(t)
-	burst(s, 1, 100)
+	bigFrame(s, 1, 100)
 	other := vp8Packet(500, 500, true)
 	other.Header.SSRC = 10
 	other.Format = &pipeline.Format{Kind: pipeline.Video, Codec: codec.H264, Framing: pipeline.RTP, ClockRate: 90000}
