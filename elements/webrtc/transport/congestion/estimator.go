@@ -173,10 +173,26 @@ func (e *Estimator) Feedback(packet []byte, now time.Time) error {
 		e.probe = probe{id: e.probe.id, count: e.probe.count}
 	}
 	e.heard, e.unheard, e.silenced = at, 0, 0
+	e.history.news = e.history.news[:0]
 	e.read(&f, at)
 	e.step(at)
 	return nil
 }
+
+// Follow says whether Lost is asked.
+func (e *Estimator) Follow(on bool) {
+	switch {
+	case !on:
+		e.history.news = nil
+	case e.history.news == nil:
+		e.history.news = make([]uint16, 0, historyNews)
+	}
+}
+
+// Lost are the transport-wide numbers that the latest feedback told to be missing and
+// none before, from the first on and not too many. Some may only have been overtaken.
+// The list is valid until the next feedback. It needs Follow.
+func (e *Estimator) Lost() []uint16 { return e.history.news }
 
 // Settled tells how many packets are known to have arrived, and how many not to
 // have, of those that were sent so long ago that it stays so, each once: what others
