@@ -50,7 +50,9 @@ type PeerConfig struct {
 	DSCP uint8
 	// RecvOnly and SendOnly shape offers of ours; both false is sendrecv.
 	RecvOnly, SendOnly bool
-	Log                *slog.Logger
+	// FlexFEC has our offers name it; peers that offer it are answered always.
+	FlexFEC bool
+	Log     *slog.Logger
 }
 
 // Peer is one WebRTC connection: at most one audio and one video stream in each
@@ -77,7 +79,8 @@ type Peer struct {
 	connected atomic.Bool
 	broken    atomic.Bool // our code failed on it, its end is under way
 	shard     atomic.Pointer[shard]
-	due       atomic.Int64 // when the ticker shall come, in nanoseconds since start
+	figures   atomic.Uint64 // see figures
+	due       atomic.Int64  // when the ticker shall come, in nanoseconds since start
 	start     time.Time
 	clock     *pipeline.SenderClock
 

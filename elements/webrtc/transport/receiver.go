@@ -28,7 +28,7 @@ type Receiver struct {
 	codecs   []rtpCodec
 	ext      extIDs
 	declared []uint32          // what the peer's description names
-	red      uint8             // payload type of RED, 0 without
+	red, fec uint8             // payload types of RED and of FlexFEC, 0 without
 	repair   map[uint32]uint32 // its streams of retransmissions
 	encs     []*encoding       // one, or the layers of a simulcast
 	formats  map[uint8]*pipeline.Format
@@ -55,7 +55,7 @@ func newReceiver(p *Peer, kind pipeline.Kind) *Receiver {
 // bind takes what was negotiated. The caller holds the lock.
 func (r *Receiver) bind(_ *leg, m *media) {
 	r.bound, r.codecs, r.ext, r.declared, r.repair = m.recv, m.codecs, m.ext, m.declared, m.repair
-	r.red = 0
+	r.red, r.fec = 0, m.fec
 	for i := range r.codecs {
 		r.red = max(r.red, r.codecs[i].red)
 	}

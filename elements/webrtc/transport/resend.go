@@ -92,12 +92,18 @@ func (s *Sender) again(t *turn, seq uint16) {
 	}
 	slot := r.slot(seq)
 	now := t.tick()
-	if slot.p == nil || slot.out.Seq != seq || slot.times >= resendTimes ||
-		slot.times > 0 && now-slot.at < uint16(s.pause()/resendTick) {
+	y := &t.shard.tally
+	switch {
+	case slot.p == nil || slot.out.Seq != seq:
+		y.unkept++
+		return
+	case slot.times >= resendTimes || slot.times > 0 && now-slot.at < uint16(s.pause()/resendTick):
+		y.repeated++
 		return
 	}
 	for i := range s.copies(slot) {
 		if !r.budget.Spend(len(slot.p.Payload) + repairOverhead) {
+			y.unaffordable++
 			return
 		}
 		if i == 0 {
@@ -112,6 +118,8 @@ func (s *Sender) again(t *turn, seq uint16) {
 		s.leg.commit(t, n)
 		s.counted(t, n)
 		s.stats.resent++
+		y.resent++
+		y.resentBytes += uint64(n)
 	}
 }
 
@@ -181,6 +189,7 @@ func (s *Sender) probe(t *turn, bytes int) {
 		}
 		s.leg.commit(t, size)
 		s.counted(t, size)
+		t.shard.tally.probed += uint64(size)
 		bytes -= size
 	}
 }

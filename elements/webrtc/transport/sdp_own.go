@@ -37,6 +37,9 @@ var ownCodecs = map[pipeline.Kind][]struct {
 	},
 }
 
+// ownFEC is the payload type of FlexFEC in offers of ours that have it.
+const ownFEC = 49
+
 // ownExtensions are the header extensions that we offer.
 var ownExtensions = []struct {
 	id  int
@@ -93,13 +96,20 @@ func (p *Peer) offerSection(k pipeline.Kind, own ownEnd, c caps) *section {
 			s.lines = append(s.lines, "a=rtpmap:"+rtx+" rtx/90000", "a=fmtp:"+rtx+" apt="+pt)
 		}
 	}
+	fec := k == pipeline.Video && p.cfg.FlexFEC
+	if fec {
+		pt := strconv.Itoa(ownFEC)
+		s.formats = append(s.formats, pt)
+		s.lines = append(s.lines, "a=rtpmap:"+pt+" "+fecName+"/"+strconv.Itoa(fecRate), "a=rtcp-fb:"+pt+" goog-remb", "a=rtcp-fb:"+pt+" transport-cc",
+			"a=fmtp:"+pt+" repair-window=10000000")
+	}
 	for _, x := range ownExtensions {
 		if kind := onlyFor[x.uri]; kind == 0 || kind == k {
 			s.lines = append(s.lines, "a=extmap:"+strconv.Itoa(x.id)+" "+x.uri)
 		}
 	}
 	if m.send {
-		s.lines = append(s.lines, p.Sender(k).lines(own.stream, k == pipeline.Video)...)
+		s.lines = append(s.lines, p.Sender(k).lines(own.stream, k == pipeline.Video, fec)...)
 	}
 	s.lines = append(s.lines, "a="+m.direction(), "a=fingerprint:"+own.fingerprint, rtcpLine, "a=ice-options:trickle")
 	return s

@@ -27,6 +27,7 @@ type Sender struct {
 	// negotiated is what Accepts answers; nil before negotiation.
 	negotiated    atomic.Pointer[[]pipeline.Format]
 	ssrc, rtxSSRC uint32
+	fecSSRC       uint32
 
 	// Guarded by the lock of the Peer's shard.
 	leg      *leg // nil before negotiation
@@ -36,6 +37,9 @@ type Sender struct {
 	playout  *playout    // of pictures; nil before anything was lost
 	red      *redundancy // of sound; nil while nothing is lost
 	lossOver lossOver
+	fec      *fecOut   // of pictures; nil while it is of no use
+	fecSeq   uint32    // with its rollover
+	fecPT    uint8     // 0: not negotiated
 	stamped  bool      // packets carry the time of sending
 	served   job       // the latest, less its items
 	layer    *encoding // of the latest packet, nil when it was pushed
@@ -57,7 +61,7 @@ type Sender struct {
 }
 
 func newSender(p *Peer, kind pipeline.Kind) *Sender {
-	s := &Sender{peer: p, kind: kind, ssrc: newSSRC(), rtxSSRC: newSSRC(), wished: anyLayer}
+	s := &Sender{peer: p, kind: kind, ssrc: newSSRC(), rtxSSRC: newSSRC(), fecSSRC: newSSRC(), wished: anyLayer}
 	s.selector.Init(kind)
 	return s
 }
@@ -74,6 +78,7 @@ func (s *Sender) bind(l *leg, m *media) {
 		}
 	}
 	s.leg, s.codecs, s.ext = l, m.codecs, m.ext
+	s.fec, s.fecPT = nil, m.fec
 	s.source, s.use = nil, nil
 	s.selector.Restart()
 	s.negotiated.Store(&accepts)
@@ -174,7 +179,7 @@ func (s *Sender) setLive(t *turn, up bool) {
 }
 
 func (s *Sender) stop() {
-	s.live, s.leg = false, nil
+	s.live, s.leg, s.fec = false, nil, nil
 	s.resend.clear()
 }
 
@@ -202,7 +207,7 @@ func (s *Sender) serve(t *turn, j *job) {
 func (s *Sender) take(t *turn, x *item) {
 	p := x.p
 	if !s.live || s.leg == nil {
-		s.stats.dropped++
+		s.omit(t, omittedConnection)
 		return
 	}
 	at := p.Arrival
@@ -216,7 +221,7 @@ func (s *Sender) take(t *turn, x *item) {
 		s.source, s.use = p.Format, s.choose(p.Format)
 	}
 	if s.use == nil {
-		s.stats.dropped++
+		s.omit(t, omittedCodec)
 		if at.Sub(s.askedAt) >= keyRetry {
 			s.askedAt = at
 			t.strays = append(t.strays, s)
@@ -227,7 +232,7 @@ func (s *Sender) take(t *turn, x *item) {
 	if s.selector.NeedsKey() {
 		s.wantKey(t, at)
 		if !ok {
-			s.stats.dropped++
+			s.omit(t, omittedKeyFrame)
 		}
 	}
 	if !ok {
@@ -259,7 +264,7 @@ func (s *Sender) send(t *turn, p *pipeline.Packet, out *layers.Out) {
 	}
 	b := s.seal(t, p, out, out.Seq, s.rolls.of(out.Seq))
 	if b == 0 {
-		s.stats.dropped++
+		s.omit(t, omittedSize)
 		return
 	}
 	s.leg.commit(t, b)
@@ -267,6 +272,9 @@ func (s *Sender) send(t *turn, p *pipeline.Packet, out *layers.Out) {
 	s.stats.packets++
 	s.stats.bytes += uint64(len(p.Payload))
 	s.resend.budget.Earn(len(p.Payload))
+	if s.fec != nil {
+		s.repairDue(t)
+	}
 }
 
 // seal writes a packet into the slot as the selector wants it; it gives its size,
@@ -289,6 +297,9 @@ func (s *Sender) seal(t *turn, p *pipeline.Packet, out *layers.Out, seq uint16, 
 		}
 		payload = b[n : n+copy(b[n:], payload)]
 		out.Apply(payload)
+	}
+	if s.fec != nil {
+		s.fec.add(b, n, payload, &s.ext, t.now)
 	}
 	return len(s.leg.sealer.Seal(b, n, payload, s.ssrc, seq, roc))
 }
