@@ -80,3 +80,16 @@ func (l *leg) nearest() time.Duration {
 	}
 	return min(l.agent.Stats().RoundTrip, l.weather.rtt)
 }
+
+// answerCopies is how often an answer to a check leaves where much is lost: a peer that
+// misses five of them in a row takes the connection for gone, though media flows.
+const answerCopies = 3
+
+// checkCopies is how often a message of ICE is to be sent. Only who knows our password
+// is answered, so that nobody else is sent more than he sends.
+func (l *leg) checkCopies(b []byte) int {
+	if l.weather.lossy && l.weather.loss >= lossyDeep && len(b) > 1 && b[0] == 1 && b[1] == 1 { // success (RFC 8489 §5)
+		return answerCopies
+	}
+	return 1
+}

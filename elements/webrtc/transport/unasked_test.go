@@ -52,7 +52,7 @@ func TestUnasked(t *testing.T) {
 		t.Fatalf("%d packets were sent again, the last under %d", n, out.header.SSRC)
 	}
 	want := uint16(out.payload[0])<<8 | uint16(out.payload[1])
-	time.Sleep(2 * resendPause)
+	s.resend.slot(want).at -= uint16(2 * resendPause / resendTick) // as if it were a while ago
 	push(14, 1) // under 14
 	if n := tell(13); n != 2 || uint16(out.payload[0])<<8|uint16(out.payload[1]) != want {
 		t.Fatalf("the copy was lost: %d more", n)
@@ -65,5 +65,27 @@ func TestUnasked(t *testing.T) {
 	push(16, 5)
 	if n := tell(at + 1); n != 0 || s.ledger != nil {
 		t.Errorf("nothing is lost any more: %d more", n)
+	}
+}
+
+// TestCheckCopies: answers to checks are repeated where much is lost, nothing else is.
+func TestCheckCopies(t *testing.T) {
+	request, success, refusal := []byte{0, 1, 0, 0}, []byte{1, 1, 0, 0}, []byte{1, 0x11, 0, 0}
+	for _, c := range []struct {
+		name    string
+		weather weather
+		b       []byte
+		want    int
+	}{
+		{"a good way", weather{}, success, 1},
+		{"some loss", weather{lossy: true, loss: lossyDeep / 2}, success, 1},
+		{"much loss", weather{lossy: true, loss: lossyDeep}, success, answerCopies},
+		{"a request", weather{lossy: true, loss: lossyDeep}, request, 1},
+		{"a refusal", weather{lossy: true, loss: lossyDeep}, refusal, 1},
+		{"nothing", weather{lossy: true, loss: lossyDeep}, nil, 1},
+	} {
+		if got := (&leg{weather: c.weather}).checkCopies(c.b); got != c.want {
+			t.Errorf("%s: %d copies, want %d", c.name, got, c.want)
+		}
 	}
 }
