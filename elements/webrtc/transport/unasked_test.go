@@ -53,7 +53,7 @@ func TestUnasked(t *testing.T) {
 	}
 	want := uint16(out.payload[0])<<8 | uint16(out.payload[1])
 	s.resend.slot(want).at -= uint16(2 * resendPause / resendTick) // as if it were a while ago
-	push(14, 1) // under 14
+	push(14, 1)                                                    // under 14
 	if n := tell(13); n != 2 || uint16(out.payload[0])<<8|uint16(out.payload[1]) != want {
 		t.Fatalf("the copy was lost: %d more", n)
 	}
