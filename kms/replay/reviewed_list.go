@@ -58,6 +58,10 @@ var Reviewed = []Entry{
 		Reason: "the time at which the sender took a sample, which keeps picture and sound of recordings together from the first packet",
 	},
 	{
+		Kind: SDP, Theirs: none, Ours: `a=extmap:\d+ https://aomediacodec\.github\.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension|a=extmap-allow-mixed`,
+		Reason: "the layers of a picture, by which it is forwarded; they need the longer form of header extensions (RFC 8285 §6)",
+	},
+	{
 		Kind: SDP, Path: `.*\.video`, Theirs: none, Ours: `a=extmap:\d+ http://www\.webrtc\.org/experiments/rtp-hdrext/playout-delay`,
 		Reason: "how long pictures wait before they are shown, so that what is lost comes again in time",
 	},

@@ -5,8 +5,6 @@ import (
 	"math"
 	"time"
 
-	"github.com/pion/rtp"
-
 	"github.com/govidu/govidu/elements/webrtc/transport/layers"
 	"github.com/govidu/govidu/elements/webrtc/transport/srtp"
 )
@@ -106,7 +104,7 @@ func (s *Sender) repairDue(t *turn) {
 	defer f.reset()
 	b := s.leg.slot(t)
 	out := layers.Out{Timestamp: f.timestamp}
-	n := s.header(t, b, &rtp.Header{}, &out, uint16(s.fecSeq))
+	n := s.header(t, b, &nothing, &out, uint16(s.fecSeq))
 	b[1] = s.fecPT
 	binary.BigEndian.PutUint32(b[8:], s.fecSSRC)
 	size := writeFEC(b[n:fecLargest-srtp.MaxOverhead], s.ssrc, f.base, &f.mask, &f.x)

@@ -18,7 +18,8 @@ type Receiver struct {
 	kind pipeline.Kind
 	out  atomic.Pointer[pipeline.Output]
 
-	level atomic.Int64 // of the latest packet of sound: when, and the byte of RFC 6464
+	redDeep atomic.Int32 // how many earlier packets the latest one repeated; 0 without RED
+	level   atomic.Int64 // of the latest packet of sound: when, and the byte of RFC 6464
 
 	spliceMu sync.Mutex // leaf: changes of the list
 	spliced  atomic.Pointer[[]*Sender]
@@ -42,6 +43,7 @@ type Receiver struct {
 	view     *layers.Selector              // of simulcast: what is pushed
 	batch    []item                        // of the turn that is being fanned out
 	batches  uint64
+	burst    burst
 	slab     []byte
 	packets  []pipeline.Packet
 }
@@ -172,7 +174,11 @@ func (r *Receiver) take(t *turn, s *inStream, in *rtpIn, payload []byte) {
 	if r.kind == pipeline.Audio {
 		p.Key = true
 	} else {
-		e.parser.Read(p, in.extension(r.ext.descriptor), &a.info)
+		descriptor := in.extension(r.ext.descriptor)
+		e.parser.Read(p, descriptor, &a.info)
+		if len(descriptor) > 0 {
+			p.Descriptor = r.keep(descriptor)
+		}
 		p.Key, p.Layer.RID, p.Layer.Temporal = a.info.Key, e.rid, a.info.Temporal
 		if source := r.source.Load(); source != nil {
 			source.Note(e.index, p, &a.info, t.now)
@@ -182,6 +188,9 @@ func (r *Receiver) take(t *turn, s *inStream, in *rtpIn, payload []byte) {
 		}
 	}
 	t.came = append(t.came, a)
+	if !s.repair {
+		r.burst.arrived(in.header.Marker, t.now)
+	}
 }
 
 // best is the packet for those who take one stream: of the best encoding, under

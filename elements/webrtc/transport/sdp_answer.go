@@ -116,16 +116,19 @@ func (p *Peer) answerSection(l *leg, i int, offered *section, kbps int) *section
 	if offered.has("rtcp-rsize") && m.kind == pipeline.Video {
 		s.lines = append(s.lines, "a=rtcp-rsize")
 	}
+	if offered.has("extmap-allow-mixed") {
+		s.lines = append(s.lines, "a=extmap-allow-mixed")
+	}
 	s.lines = append(s.lines, m.extLines...)
 	if m.send {
 		s.lines = append(s.lines, p.Sender(m.kind).lines(own.stream, m.retransmits(), m.fec != 0)...)
 	}
 	s.lines = append(s.lines, "a="+m.direction(), "a=fingerprint:"+own.fingerprint)
-	for _, rid := range m.rids {
+	for _, rid := range m.named() {
 		s.lines = append(s.lines, "a=rid:"+rid+" recv")
 	}
-	if len(m.rids) > 0 {
-		s.lines = append(s.lines, "a=simulcast:recv "+strings.Join(m.rids, ";"))
+	if rids := m.named(); len(rids) > 0 {
+		s.lines = append(s.lines, "a=simulcast:recv "+strings.Join(rids, ";"))
 	}
 	for _, pt := range offered.formats {
 		if !m.uses(pt) || slices.Contains(s.formats, pt) {

@@ -74,7 +74,9 @@ type media struct {
 	ext        extIDs
 	extLines   []string // a=extmap as they go into our answer
 	send, recv bool     // what we may do
+	mixed      bool     // extensions may have two bytes of header (RFC 8285 §6)
 	rids       []string // the encodings that the peer sends (RFC 8853); nil for one
+	grouped    bool     // by their SSRCs: their names are ours
 	declared   []uint32 // SSRCs of the peer's media streams (RFC 5576)
 	repair     map[uint32]uint32
 	fec        uint8 // payload type of FlexFEC, 0 without
@@ -84,6 +86,7 @@ type media struct {
 // layers tells whether simulcast is answered.
 func (d *description) negotiate(s *section, layers bool) media {
 	m := media{kind: kindOf(s.media), codecs: s.codecs()}
+	_, m.mixed = d.inherited(s, "extmap-allow-mixed")
 	switch d.direction(s) {
 	case sendrecv:
 		m.send, m.recv = true, true
@@ -116,6 +119,7 @@ func (d *description) negotiate(s *section, layers bool) media {
 		m.fec = s.flexFEC()
 	}
 	m.streams(s)
+	m.group(s, layers)
 	return m
 }
 

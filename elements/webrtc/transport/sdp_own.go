@@ -44,10 +44,10 @@ const ownFEC = 49
 var ownExtensions = []struct {
 	id  int
 	uri string
-}{{1, extMid}, {2, extTransportCC}, {3, extAbsSendTime}, {4, extAudioLevel}, {5, extCaptureTime}, {6, extPlayout}}
+}{{1, extMid}, {2, extTransportCC}, {3, extAbsSendTime}, {4, extAudioLevel}, {5, extCaptureTime}, {6, extPlayout}, {7, extDescriptor}}
 
 // onlyFor are the extensions that belong to one kind of media.
-var onlyFor = map[string]pipeline.Kind{extAudioLevel: pipeline.Audio, extPlayout: pipeline.Video}
+var onlyFor = map[string]pipeline.Kind{extAudioLevel: pipeline.Audio, extPlayout: pipeline.Video, extDescriptor: pipeline.Video}
 
 // composeOffer writes our offer in Kurento's shape.
 func (p *Peer) composeOffer(kinds []pipeline.Kind, own ownEnd, c caps) *description {
@@ -59,6 +59,7 @@ func (p *Peer) composeOffer(kinds []pipeline.Kind, own ownEnd, c caps) *descript
 	}
 	d.session = []string{
 		"o=- " + p.origin + " 1 IN IP4 0.0.0.0", "s=-", "c=IN IP4 0.0.0.0", "t=0 0", "a=group:BUNDLE " + strings.Join(mids, " "),
+		"a=extmap-allow-mixed",
 	}
 	return d
 }

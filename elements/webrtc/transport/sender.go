@@ -30,19 +30,21 @@ type Sender struct {
 	fecSSRC       uint32
 
 	// Guarded by the lock of the Peer's shard.
-	leg      *leg // nil before negotiation
-	live     bool
-	codecs   []rtpCodec
-	ext      extIDs
-	playout  *playout    // of pictures; nil before anything was lost
-	red      *redundancy // of sound; nil while nothing is lost
-	lossOver lossOver
-	fec      *fecOut   // of pictures; nil while it is of no use
-	fecSeq   uint32    // with its rollover
-	fecPT    uint8     // 0: not negotiated
-	stamped  bool      // packets carry the time of sending
-	served   job       // the latest, less its items
-	layer    *encoding // of the latest packet, nil when it was pushed
+	leg     *leg // nil before negotiation
+	live    bool
+	codecs  []rtpCodec
+	ext     extIDs
+	playout *playout    // of pictures; nil before anything was lost
+	red     *redundancy // of sound; nil while nothing is lost and the source has none
+	// How many packets are repeated because the source does, or for the weather.
+	redSource, redWeather uint8
+	lossOver              lossOver
+	fec                   *fecOut   // of pictures; nil while it is of no use
+	fecSeq                uint32    // with its rollover
+	fecPT                 uint8     // 0: not negotiated
+	stamped               bool      // packets carry the time of sending
+	served                job       // the latest, less its items
+	layer                 *encoding // of the latest packet, nil when it was pushed
 
 	source    *pipeline.Format // of the latest packet
 	use       *rtpCodec        // for source; nil when not negotiated
@@ -78,6 +80,10 @@ func (s *Sender) bind(l *leg, m *media) {
 		}
 	}
 	s.leg, s.codecs, s.ext = l, m.codecs, m.ext
+	if !m.mixed {
+		s.ext.descriptor = 0 // some are too long for elements with one byte of header
+	}
+	s.selector.Bare(s.ext.descriptor == 0)
 	s.fec, s.fecPT = nil, m.fec
 	s.source, s.use = nil, nil
 	s.selector.Restart()
@@ -122,6 +128,9 @@ func (s *Sender) Push(p *pipeline.Packet) {
 	}
 	if s.parser == nil {
 		s.parser = &layers.Parser{}
+	}
+	if s.redSource != 0 {
+		s.repeats(0)
 	}
 	s.layer = nil
 	x := item{p: p}
@@ -191,6 +200,11 @@ func (s *Sender) serve(t *turn, j *job) {
 	s.served = job{from: j.from, n: j.n}
 	if p := j.from.source.Load(); p != s.publisher {
 		s.follow(p)
+	}
+	if s.kind == pipeline.Audio {
+		if deep := j.from.redDeep.Load(); deep != int32(s.redSource) {
+			s.repeats(int(deep))
+		}
 	}
 	size := 0
 	for i := range j.items {
@@ -281,7 +295,7 @@ func (s *Sender) send(t *turn, p *pipeline.Packet, out *layers.Out) {
 // 0 when it does not fit.
 func (s *Sender) seal(t *turn, p *pipeline.Packet, out *layers.Out, seq uint16, roc uint32) int {
 	b := s.leg.slot(t)
-	n := s.header(t, b, &p.Header, out, seq)
+	n := s.header(t, b, p, out, seq)
 	payload := p.Payload
 	switch {
 	case out.Empty:
