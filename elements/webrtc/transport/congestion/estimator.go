@@ -22,7 +22,10 @@ const (
 	settleMore     = 200 * millisecond // besides two round trips
 	settleLeast    = 300 * millisecond
 	settleMost     = second
-	ackedShort     = 5 // bins of 50 ms
+	judgeMore      = 50 * millisecond // besides the round trip
+	overtakenFades = 128              // feedback packets
+	narrowAge      = 30 * second      // for which a queue that grew is remembered
+	ackedShort     = 5                // bins of 50 ms
 	ackedLong      = 16
 )
 
@@ -46,6 +49,7 @@ type Estimator struct {
 	sending         throughput
 	acked           throughput
 	rtt             int64 // µs; 0: unknown
+	overtaken       int64 // µs after which packets were still told to have come; fades
 	peer            int64 // µs of the peer's clock at reference
 	reference       uint32
 	heard           int64 // the latest feedback
@@ -102,7 +106,7 @@ func (e *Estimator) Restart() {
 	e.trend, e.loss, e.drain, e.acked = trend{}, loss{}, drain{}, throughput{}
 	e.probe = probe{id: e.probe.id, count: e.probe.count}
 	e.rate, e.legacy = rate{bps: min(e.rate.bps, e.start)}, legacy{bps: min(e.legacy.bps, e.start)}
-	e.rtt, e.remb = 0, 0
+	e.rtt, e.remb, e.overtaken = 0, 0, 0
 }
 
 // Active tells whether the peer sends transport-wide feedback: only then is there
@@ -194,6 +198,16 @@ func (e *Estimator) Follow(on bool) {
 // The list is valid until the next feedback. It needs Follow.
 func (e *Estimator) Lost() []uint16 { return e.history.news }
 
+// Narrow tells whether the path has lately shown to carry not much more than the
+// target: a queue grew, or much was lost, or a probe found no more.
+func (e *Estimator) Narrow(now time.Time) bool {
+	if !e.active {
+		return false
+	}
+	at := e.clock.at(now)
+	return e.rate.reduced != 0 && at-e.rate.reduced < narrowAge || e.loss.ceiling > 0 || e.drain.ceiling > 0 || e.probe.failed
+}
+
 // Settled tells how many packets are known to have arrived, and how many not to
 // have, of those that were sent so long ago that it stays so, each once: what others
 // have overtaken is not lost. Of what feedback that was itself lost would have told,
@@ -222,11 +236,16 @@ func (e *Estimator) read(f *feedback, at int64) {
 		if !ok {
 			continue
 		}
-		if missing {
-			e.loss.lost = max(e.loss.lost-1, 0)
+		if missing { // it was overtaken
+			e.overtaken = max(e.overtaken, min(at-sent, settleMost))
 		}
-		e.loss.came++
-		e.loss.bytes += size
+		if e.history.past(s.seq) {
+			if missing {
+				e.loss.lost = max(e.loss.lost-1, 0)
+			}
+			e.loss.came++
+			e.loss.bytes += size
+		}
 		newest = max(newest, sent)
 		e.acked.add(size, came)
 		e.trend.add(sent, came)
@@ -234,6 +253,7 @@ func (e *Estimator) read(f *feedback, at int64) {
 			e.probe.arrived(cluster, size, sent, came)
 		}
 	}
+	defer e.judge(at)
 	if newest > 0 {
 		if rtt := max(at-newest, 1); e.rtt == 0 || rtt < e.rtt {
 			e.rtt = rtt
@@ -241,6 +261,16 @@ func (e *Estimator) read(f *feedback, at int64) {
 			e.rtt += (min(rtt, 10*second) - e.rtt) / 8
 		}
 	}
+}
+
+// judge counts what is lost, when it is not to be expected any more: at once, as long
+// as packets come in order.
+func (e *Estimator) judge(at int64) {
+	came, lost, bytes := e.history.judge(min(max(e.rtt, e.overtaken)+judgeMore, settleMost), at)
+	e.loss.came += came
+	e.loss.bytes += bytes
+	e.loss.lost += lost
+	e.overtaken -= e.overtaken / overtakenFades
 }
 
 // step moves the controllers after feedback.
