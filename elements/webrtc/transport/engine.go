@@ -49,7 +49,9 @@ type Config struct {
 	// time, as CPU tells it or by default this process's, or of a shard's.
 	ShedLoad float64
 	CPU      func() float64
-	haste    int // how much faster than by the clock load is judged, in tests
+	// For tests: how much faster than by the clock load is judged; nothing is paced.
+	haste  int
+	bursts bool
 	// Log gets what goes wrong; nil is silent.
 	Log *slog.Logger
 }
@@ -70,6 +72,7 @@ type Engine struct {
 	rsa      *certificate // nil until the operator names one: the process's is then used
 	counters counters
 	shed     shed
+	pacing   atomic.Int32 // Peers with packets that wait for their turn
 
 	handshakes atomic.Int64 // DTLS handshakes in flight
 	stunRate   *perSource
@@ -84,8 +87,8 @@ type Engine struct {
 	queries map[uint32]*query
 	nextTag uint32
 
-	list   atomic.Pointer[[]*Peer] // of peers, for the ticker
-	joined chan struct{}           // wakes the ticker for a new one
+	list   atomic.Pointer[[]*Peer] // of peers, for who does what is due
+	nudged chan struct{}           // see nudge
 
 	mu     sync.Mutex // leaf: peers, offers, closed
 	peers  map[*Peer]struct{}
@@ -99,7 +102,7 @@ type Engine struct {
 func NewEngine(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, log: cfg.Log, peers: map[*Peer]struct{}{}, offers: map[string]*Peer{}, announced: map[netip.Addr]bool{},
-		ufrags: map[string]*leg{}, tags: map[uint32]*leg{}, queries: map[uint32]*query{}, done: make(chan struct{}), joined: make(chan struct{}, 1), stunRate: &perSource{limit: stunPerSecond},
+		ufrags: map[string]*leg{}, tags: map[uint32]*leg{}, queries: map[uint32]*query{}, done: make(chan struct{}), nudged: make(chan struct{}, 1), stunRate: &perSource{limit: stunPerSecond},
 	}
 	e.shed.limit = cfg.ShedLoad
 	if e.log == nil {
@@ -253,10 +256,7 @@ func (e *Engine) add(p *Peer) error {
 	}
 	e.peers[p] = struct{}{}
 	e.relist()
-	select {
-	case e.joined <- struct{}{}:
-	default:
-	}
+	e.nudge()
 	return nil
 }
 

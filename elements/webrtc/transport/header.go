@@ -23,7 +23,7 @@ func (s *Sender) header(t *turn, dst []byte, p *pipeline.Packet, out *layers.Out
 			level = int(b[0])
 		}
 	}
-	n := s.extend(t, dst, level)
+	n := s.extensible(t, dst, level, seq)
 	if s.ext.descriptor != 0 && len(p.Descriptor) > 0 && !out.Empty {
 		n = s.describe(dst, n, p.Descriptor, out)
 	}
@@ -68,6 +68,9 @@ func (s *Sender) extend(t *turn, dst []byte, level int) int {
 // counted notes that a packet of media has left, for the estimate.
 func (s *Sender) counted(t *turn, size int) {
 	l := s.leg
+	if l.pace != nil {
+		l.pace.pacer.Spend(size, t.now)
+	}
 	if s.ext.twcc == 0 {
 		l.rate.Count(size)
 		return

@@ -30,7 +30,7 @@ const (
 	farOff     = time.Duration(1<<63 - 1)
 )
 
-// soon makes the ticker come at an instant at the latest. The caller holds the
+// soon has the Peer served by the first look after an instant. The caller holds the
 // lock of the Peer's shard.
 func (p *Peer) soon(at time.Time) {
 	if d := int64(max(at.Sub(p.start), 0)); d < p.due.Load() {
@@ -49,7 +49,7 @@ func (e *Engine) tick() {
 		select {
 		case <-e.done:
 			return
-		case <-e.joined:
+		case <-e.nudged:
 		case <-timer.C:
 		}
 		now := time.Now()
@@ -58,19 +58,27 @@ func (e *Engine) tick() {
 	}
 }
 
-// tickIdle serves the Peers whose shard's reader has not come lately. It gives when to
-// look again.
+// nudge has the ticker look now. It never blocks.
+func (e *Engine) nudge() {
+	select {
+	case e.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// tickIdle serves the Peers whose shard's reader has not come lately, and all while
+// some are paced. It gives when to look again.
 func (e *Engine) tickIdle(t *turn, now time.Time) time.Duration {
+	next, every := tickRest, e.every()
 	list := e.list.Load()
 	if list == nil {
-		return tickRest
+		return next
 	}
-	next := tickRest
 	for _, p := range *list {
-		if p.shard.Load().looked(now) < tickLate {
+		if every == tickEvery && p.shard.Load().looked(now) < tickLate {
 			continue
 		}
-		next = tickEvery
+		next = every
 		if p.due.Load() <= int64(now.Sub(p.start)) {
 			p.turn(t)
 		}
@@ -173,8 +181,12 @@ func (l *leg) tick(t *turn, second bool) {
 			l.repair(t, e)
 		}
 		r.askKeyFrames(t)
+		l.tellFall(t, r)
 	}
 	l.steer(t, second)
+	if l.pace != nil {
+		l.release(t, false)
+	}
 	if second {
 		l.watch(t)
 		l.report(t)

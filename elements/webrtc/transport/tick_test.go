@@ -41,6 +41,10 @@ func TestTicks(t *testing.T) {
 	if rest := e.tickIdle(x, now.Add(tickLate)); rest != tickEvery || !served() {
 		t.Errorf("the ticker does not step in for a reader who does not come: %v", rest)
 	}
+	e.pacing.Store(1)
+	if rest := e.tickIdle(x, now); rest != paceEvery || !served() {
+		t.Errorf("the ticker does not come for what is paced: %v", rest)
+	}
 }
 
 // TestTickerWakes: a Peer that comes to an Engine at rest is served soon.
