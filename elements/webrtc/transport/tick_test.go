@@ -51,7 +51,6 @@ func TestTicks(t *testing.T) {
 func TestTickerWakes(t *testing.T) {
 	e := newEngine(t, nil)
 	for range 5 {
-		time.Sleep(tickRest / 3)
 		p, err := e.NewPeer(PeerConfig{})
 		if err != nil {
 			t.Fatal(err)
