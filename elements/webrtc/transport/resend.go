@@ -16,9 +16,10 @@ const (
 	maxResend  = 1024
 	resendSpan = time.Second
 
-	resendTimes = 10 // answers per packet
-	resendPause = 15 * time.Millisecond
-	resendTick  = 4 * time.Millisecond // in which times are kept
+	resendTimes = 10                     // answers per packet
+	resendPause = 15 * time.Millisecond  // at least, and
+	resendLong  = 200 * time.Millisecond // at most
+	resendTick  = 4 * time.Millisecond   // in which times are kept
 
 	// repairOverhead is what a packet costs that is sent again, in bytes besides its
 	// payload; what new packets earn does not count theirs.
@@ -34,6 +35,17 @@ type resend struct {
 	budget congestion.Budget
 	rtxSeq uint32 // with its rollover
 	latest uint16 // sequence number
+
+	marks []mark // of what is in slots, for a peer without a stream of retransmissions
+	again bool   // what is written now is sent again under its own number
+}
+
+// mark is the part of a packet's header that depends on when it left: its extensions
+// with their head. What is sent again under its own number must be the same packet to
+// the last bit, or it betrays the key of its authentication (RFC 5116 §5.1.1).
+type mark struct {
+	n uint8
+	b [23]byte
 }
 
 // resendSlot is small: there are many.
@@ -42,6 +54,7 @@ type resendSlot struct {
 	out   layers.Out
 	at    uint16 // when it left, or was last sent again, in resendTick
 	times uint8
+	wide  uint16 // its transport-wide number the last time, if there is a ledger
 }
 
 func (r *resend) keep(t *turn, c *rtpCodec, p *pipeline.Packet, out *layers.Out) {
@@ -51,6 +64,10 @@ func (r *resend) keep(t *turn, c *rtpCodec, p *pipeline.Packet, out *layers.Out)
 	if r.codec != c { // what was sent under another payload type is not sent again
 		clear(r.slots)
 		r.codec = c
+		r.marks = nil
+	}
+	if c.rtx == 0 && len(r.marks) < len(r.slots) {
+		r.marks = make([]mark, len(r.slots))
 	}
 	now := t.tick()
 	slot := r.slot(out.Seq)
@@ -64,13 +81,21 @@ func (r *resend) keep(t *turn, c *rtpCodec, p *pipeline.Packet, out *layers.Out)
 
 func (r *resend) slot(seq uint16) *resendSlot { return &r.slots[int(seq)&(len(r.slots)-1)] }
 
+func (r *resend) markOf(seq uint16) *mark { return &r.marks[int(seq)&(len(r.marks)-1)] }
+
 // grow makes room for twice as many.
 func (r *resend) grow() {
-	old := r.slots
+	old, marks := r.slots, r.marks
 	r.slots = make([]resendSlot, 2*len(old))
+	if marks != nil {
+		r.marks = make([]mark, len(r.slots))
+	}
 	for i := range old {
 		if old[i].p != nil {
 			*r.slot(old[i].out.Seq) = old[i]
+			if marks != nil {
+				*r.markOf(old[i].out.Seq) = marks[i]
+			}
 		}
 	}
 }
@@ -78,7 +103,26 @@ func (r *resend) grow() {
 // tick is the time in resendTick, which wraps.
 func (t *turn) tick() uint16 { return uint16(t.now.UnixNano() / int64(resendTick)) }
 
-func (r *resend) clear() { r.slots, r.codec = nil, nil }
+func (r *resend) clear() { r.slots, r.codec, r.marks = nil, nil, nil }
+
+// extensible is extend for a packet of the stream of a number, which may have to be
+// written once more.
+func (s *Sender) extensible(t *turn, dst []byte, level int, seq uint16) int {
+	r := &s.resend
+	if r.marks == nil || s.use.rtx != 0 {
+		return s.extend(t, dst, level)
+	}
+	m := r.markOf(seq)
+	if !r.again {
+		n := s.extend(t, dst, level)
+		m.n = uint8(copy(m.b[:], dst[rtpFixed:n]))
+		return n
+	}
+	if m.n > 0 {
+		dst[0] |= 0x10
+	}
+	return rtpFixed + copy(dst[rtpFixed:], m.b[:m.n])
+}
 
 // again sends one packet again that a NACK asks for.
 func (s *Sender) again(t *turn, seq uint16) {
@@ -93,18 +137,30 @@ func (s *Sender) again(t *turn, seq uint16) {
 	case slot.p == nil || slot.out.Seq != seq:
 		y.unkept++
 		return
-	case slot.times >= resendTimes || slot.times > 0 && now-slot.at < uint16(resendPause/resendTick):
+	case slot.times >= resendTimes || slot.times > 0 && now-slot.at < uint16(s.pause()/resendTick):
 		y.repeated++
 		return
-	case !r.budget.Spend(len(slot.p.Payload) + repairOverhead):
-		y.unaffordable++
-		return
 	}
-	slot.times++
-	slot.at = now
-	if n := s.repeat(t, slot); n > 0 {
+	for i := range s.copies(slot) {
+		if !r.budget.Spend(len(slot.p.Payload) + repairOverhead) {
+			y.unaffordable++
+			return
+		}
+		if i == 0 {
+			slot.times++
+			slot.at = now
+		}
+		n := s.repeat(t, slot)
+		if n == 0 {
+			return
+		}
+		s.enter(slot)
 		s.leg.commit(t, n)
-		s.counted(t, n)
+		if r.codec.rtx != 0 {
+			s.counted(t, n)
+		} else {
+			s.leg.rate.Count(n) // it has the transport-wide number of the first time
+		}
 		s.stats.resent++
 		y.resent++
 		y.resentBytes += uint64(n)
@@ -116,6 +172,8 @@ func (s *Sender) again(t *turn, seq uint16) {
 func (s *Sender) repeat(t *turn, slot *resendSlot) int {
 	r := &s.resend
 	if r.codec.rtx == 0 {
+		r.again = true
+		defer func() { r.again = false }()
 		return s.seal(t, slot.p, &slot.out, slot.out.Seq, s.rolls.of(slot.out.Seq))
 	}
 	payload := slot.p.Payload

@@ -22,10 +22,8 @@ const (
 	settleMore     = 200 * millisecond // besides two round trips
 	settleLeast    = 300 * millisecond
 	settleMost     = second
-	judgeMore      = 50 * millisecond // besides the round trip
-	overtakenFades = 128              // feedback packets
-	narrowAge      = 30 * second      // for which a queue that grew is remembered
-	ackedShort     = 5                // bins of 50 ms
+	narrowAge      = 30 * second // for which a queue that grew is remembered
+	ackedShort     = 5           // bins of 50 ms
 	ackedLong      = 16
 )
 
@@ -49,7 +47,6 @@ type Estimator struct {
 	sending         throughput
 	acked           throughput
 	rtt             int64 // µs; 0: unknown
-	overtaken       int64 // µs after which packets were still told to have come; fades
 	peer            int64 // µs of the peer's clock at reference
 	reference       uint32
 	heard           int64 // the latest feedback
@@ -106,7 +103,7 @@ func (e *Estimator) Restart() {
 	e.trend, e.loss, e.drain, e.acked = trend{}, loss{}, drain{}, throughput{}
 	e.probe = probe{id: e.probe.id, count: e.probe.count}
 	e.rate, e.legacy = rate{bps: min(e.rate.bps, e.start)}, legacy{bps: min(e.legacy.bps, e.start)}
-	e.rtt, e.remb, e.overtaken = 0, 0, 0
+	e.rtt, e.remb = 0, 0
 }
 
 // Active tells whether the peer sends transport-wide feedback: only then is there
@@ -177,10 +174,26 @@ func (e *Estimator) Feedback(packet []byte, now time.Time) error {
 		e.probe = probe{id: e.probe.id, count: e.probe.count}
 	}
 	e.heard, e.unheard, e.silenced = at, 0, 0
+	e.history.news = e.history.news[:0]
 	e.read(&f, at)
 	e.step(at)
 	return nil
 }
+
+// Follow says whether Lost is asked.
+func (e *Estimator) Follow(on bool) {
+	switch {
+	case !on:
+		e.history.news = nil
+	case e.history.news == nil:
+		e.history.news = make([]uint16, 0, historyNews)
+	}
+}
+
+// Lost are the transport-wide numbers that the latest feedback told to be missing and
+// none before, from the first on and not too many. Some may only have been overtaken.
+// The list is valid until the next feedback. It needs Follow.
+func (e *Estimator) Lost() []uint16 { return e.history.news }
 
 // Narrow tells whether the path has lately shown to carry not much more than the
 // target: a queue grew, or much was lost, or a probe found no more.
@@ -220,16 +233,11 @@ func (e *Estimator) read(f *feedback, at int64) {
 		if !ok {
 			continue
 		}
-		if missing { // it was overtaken
-			e.overtaken = max(e.overtaken, min(at-sent, settleMost))
+		if missing {
+			e.loss.lost = max(e.loss.lost-1, 0)
 		}
-		if e.history.past(s.seq) {
-			if missing {
-				e.loss.lost = max(e.loss.lost-1, 0)
-			}
-			e.loss.came++
-			e.loss.bytes += size
-		}
+		e.loss.came++
+		e.loss.bytes += size
 		newest = max(newest, sent)
 		e.acked.add(size, came)
 		e.trend.add(sent, came)
@@ -237,7 +245,6 @@ func (e *Estimator) read(f *feedback, at int64) {
 			e.probe.arrived(cluster, size, sent, came)
 		}
 	}
-	defer e.judge(at)
 	if newest > 0 {
 		if rtt := max(at-newest, 1); e.rtt == 0 || rtt < e.rtt {
 			e.rtt = rtt
@@ -245,16 +252,6 @@ func (e *Estimator) read(f *feedback, at int64) {
 			e.rtt += (min(rtt, 10*second) - e.rtt) / 8
 		}
 	}
-}
-
-// judge counts what is lost, when it is not to be expected any more: at once, as long
-// as packets come in order.
-func (e *Estimator) judge(at int64) {
-	came, lost, bytes := e.history.judge(min(max(e.rtt, e.overtaken)+judgeMore, settleMost), at)
-	e.loss.came += came
-	e.loss.bytes += bytes
-	e.loss.lost += lost
-	e.overtaken -= e.overtaken / overtakenFades
 }
 
 // step moves the controllers after feedback.

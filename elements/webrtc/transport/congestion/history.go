@@ -12,6 +12,8 @@ const (
 	entryCame    = 1 << 12
 	entryCluster = 13
 	clusters     = 7 // 1 to 7; 0 is none
+
+	historyNews = 64 // numbers that Lost tells at a time
 )
 
 // history remembers what was sent, by transport-wide sequence number: six bytes
@@ -20,9 +22,9 @@ type history struct {
 	at   []uint32 // µs of clock, wraps
 	info []uint16 // 0: none
 	high uint16
-	// The first that is not counted yet: for Settled, and for the loss controller.
-	next, judged uint16
-	any          bool
+	next uint16 // the first that settled has not counted
+	any  bool
+	news []uint16 // found missing by the latest feedback; nil: nobody asks
 }
 
 func (h *history) open() {
@@ -44,7 +46,7 @@ func (h *history) sent(seq uint16, size int, cluster uint8, at int64) {
 		mask = h.grow()
 	}
 	if !h.any {
-		h.next, h.judged = seq, seq
+		h.next = seq
 	}
 	h.any, h.high = true, seq
 	h.at[seq&mask] = uint32(at)
@@ -63,7 +65,7 @@ func (h *history) grow() (mask uint16) {
 }
 
 // missing marks n packets from seq on, and tells how many of them were sent and
-// not yet known to be missing or there, and have been judged.
+// not yet known to be missing or there.
 func (h *history) missing(seq uint16, n int) (lost int) {
 	for ; n > 0; n-- {
 		ahead := h.high - seq
@@ -76,8 +78,9 @@ func (h *history) missing(seq uint16, n int) (lost int) {
 		}
 		if e := &h.info[seq&uint16(len(h.info)-1)]; *e != 0 && *e&(entryMissing|entryCame) == 0 {
 			*e |= entryMissing
-			if h.past(seq) {
-				lost++
+			lost++
+			if len(h.news) < cap(h.news) {
+				h.news = append(h.news, seq)
 			}
 		}
 		seq++
@@ -100,38 +103,25 @@ func (h *history) came(seq uint16, now int64) (sent int64, size int, cluster uin
 	return now - int64(age), int(e & entrySize), uint8(e >> entryCluster), e&entryMissing != 0, true
 }
 
-// past tells whether a packet has been judged: what is told of it counts at once.
-func (h *history) past(seq uint16) bool { return int16(seq-h.judged) < 0 }
-
-// judge counts what is known of the packets sent for so long, each once, and the bytes
-// of those that came.
-func (h *history) judge(age, now int64) (came, lost, bytes int) { return h.walk(&h.judged, age, now) }
-
-// settled is judge for who has more patience.
+// settled counts what is known of the packets sent for so long, each once.
 func (h *history) settled(age, now int64) (came, lost int) {
-	came, lost, _ = h.walk(&h.next, age, now)
-	return came, lost
-}
-
-func (h *history) walk(next *uint16, age, now int64) (came, lost, bytes int) {
 	if !h.any {
-		return 0, 0, 0
+		return 0, 0
 	}
 	mask := uint16(len(h.info) - 1)
-	if h.high-*next > mask && *next != h.high+1 {
-		*next = h.high - mask
+	if h.high-h.next > mask && h.next != h.high+1 {
+		h.next = h.high - mask
 	}
-	for ; *next != h.high+1; *next++ {
-		e := h.info[*next&mask]
+	for ; h.next != h.high+1; h.next++ {
+		e := h.info[h.next&mask]
 		switch {
-		case e != 0 && int64(uint32(now)-h.at[*next&mask]) < age:
-			return came, lost, bytes
+		case e != 0 && int64(uint32(now)-h.at[h.next&mask]) < age:
+			return came, lost
 		case e&entryCame != 0:
 			came++
-			bytes += int(e & entrySize)
 		case e&entryMissing != 0:
 			lost++
 		}
 	}
-	return came, lost, bytes
+	return came, lost
 }

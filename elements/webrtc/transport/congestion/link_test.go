@@ -14,12 +14,9 @@ type link struct {
 	loss    float64                        // at random, behind the bottleneck
 	jitter  time.Duration                  // ± this, in order unless reorder
 	reorder bool
-	// overtake is the share of packets that leave the line late, without holding the others up.
-	overtake float64
-	early    float64       // and of those that leave it without delay
-	free     time.Duration // when the bottleneck is free
-	latest   time.Duration
-	random   *rand.Rand
+	free    time.Duration // when the bottleneck is free
+	latest  time.Duration
+	random  *rand.Rand
 }
 
 // send tells when a packet of size bytes that is sent at a time arrives.
@@ -39,12 +36,6 @@ func (l *link) send(at time.Duration, size int) (time.Duration, bool) {
 	arrival := l.free + l.delay
 	if l.jitter > 0 {
 		arrival += time.Duration((l.random.Float64()*2 - 1) * float64(l.jitter))
-	}
-	if l.early > 0 && l.random.Float64() < l.early {
-		return l.free, true
-	}
-	if l.overtake > 0 && l.random.Float64() < l.overtake {
-		return arrival + time.Duration(l.random.Float64()*float64(60*time.Millisecond)), true
 	}
 	if !l.reorder {
 		arrival = max(arrival, l.latest)
