@@ -23,7 +23,7 @@ func (s *Sender) header(t *turn, dst []byte, p *pipeline.Packet, out *layers.Out
 			level = int(b[0])
 		}
 	}
-	n := s.extend(t, dst, level)
+	n := s.extensible(t, dst, level, seq)
 	if s.ext.descriptor != 0 && len(p.Descriptor) > 0 && !out.Empty {
 		n = s.describe(dst, n, p.Descriptor, out)
 	}

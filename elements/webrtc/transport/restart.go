@@ -224,7 +224,7 @@ func (p *Peer) restarted(local, remote *description, text string) {
 // changes nothing else. The caller holds the shard's lock.
 func (r *Receiver) renumber(m *media) { r.ext, r.declared, r.repair = m.ext, m.declared, m.repair }
 
-func (s *Sender) renumber(m *media) { s.ext = m.ext }
+func (s *Sender) renumber(m *media) { s.extensions(m) }
 
 // originLine is the o= line of the present version (RFC 8866 §5.2).
 func (p *Peer) originLine() string {

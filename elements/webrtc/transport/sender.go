@@ -79,10 +79,8 @@ func (s *Sender) bind(l *leg, m *media) {
 			Kind: s.kind, Codec: c.name, Framing: pipeline.RTP, ClockRate: c.rate, Fmtp: c.fmtp,
 		}
 	}
-	s.leg, s.codecs, s.ext = l, m.codecs, m.ext
-	if !m.mixed {
-		s.ext.descriptor = 0 // some are too long for elements with one byte of header
-	}
+	s.leg, s.codecs = l, m.codecs
+	s.extensions(m)
 	s.selector.Bare(s.ext.descriptor == 0)
 	s.fec, s.fecPT = nil, m.fec
 	s.source, s.use = nil, nil
@@ -94,6 +92,19 @@ func (s *Sender) bind(l *leg, m *media) {
 			l.Renegotiate()
 		}
 	})
+}
+
+// extensions takes the ids of those that packets are to have.
+func (s *Sender) extensions(m *media) {
+	old := s.ext
+	s.ext = m.ext
+	if !m.mixed {
+		s.ext.descriptor = 0 // some are too long for elements with one byte of header
+	}
+	s.stamped = s.stamped && s.ext.sendTime != 0
+	if s.ext != old {
+		s.resend.clear()
+	}
 }
 
 // Kind is the media type.
