@@ -16,7 +16,7 @@ import (
 // (except audio's, which is one payload and read-only like it).
 var assemblers = map[codec.Name]func(Format) func([][]byte) ([]byte, error){
 	codec.VP8:  func(Format) func([][]byte) ([]byte, error) { return assembleVP8 },
-	codec.VP9:  func(Format) func([][]byte) ([]byte, error) { return assembleVP9 },
+	codec.VP9:  func(Format) func([][]byte) ([]byte, error) { return new(vp9Assembler).assemble },
 	codec.AV1:  func(Format) func([][]byte) ([]byte, error) { return assembleAV1 },
 	codec.H264: newH264Assembler,
 	codec.Opus: func(Format) func([][]byte) ([]byte, error) { return assembleAudio },
@@ -48,9 +48,11 @@ func assembleVP8(payloads [][]byte) ([]byte, error) {
 	return unit, nil
 }
 
-// assembleVP9 keeps the frames of the spatial layers apart (RFC 9628 §4.2: B
-// and E are per layer frame) and joins them as a superframe.
-func assembleVP9(payloads [][]byte) ([]byte, error) {
+// vp9Assembler keeps the frames of the spatial layers apart (RFC 9628 §4.2: B
+// and E are per layer frame) and joins them as a superframe that shows the highest.
+type vp9Assembler struct{ pictures codec.VP9Pictures }
+
+func (a *vp9Assembler) assemble(payloads [][]byte) ([]byte, error) {
 	buf := make([]byte, 0, total(payloads))
 	var frames [][]byte
 	begin := 0
@@ -66,7 +68,7 @@ func assembleVP9(payloads [][]byte) ([]byte, error) {
 		}
 		buf = append(buf, b...)
 	}
-	return codec.AppendVP9Superframe(append(frames, buf[begin:])), nil
+	return a.pictures.Join(append(frames, buf[begin:])), nil
 }
 
 func assembleAV1(payloads [][]byte) ([]byte, error) {

@@ -49,6 +49,9 @@ func vp9Size(u []byte) (w, h int, ok bool) {
 	if !ok || hd.ShowExistingFrame || hd.NonKeyFrame {
 		return 0, 0, false
 	}
+	if w, h, ok = vp9TopSize(u); ok {
+		return w, h, true
+	}
 	return hd.Width(), hd.Height(), true
 }
 

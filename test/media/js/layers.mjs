@@ -159,6 +159,7 @@ async function record(pipeline, publisher, name, height) {
   for (const f of frames) sizes[f.height] = (sizes[f.height] ?? 0) + 1;
   console.log(`${name}: recorded ${probe.codec_name} ${probe.width}x${probe.height}, frames by height ${JSON.stringify(sizes)}`);
   assert.equal(probe.height, height);
+  execFileSync('ffmpeg', ['-v', 'error', '-xerror', '-i', file, '-f', 'null', '-']);
   assert.ok(sizes[height] >= 0.95 * frames.length, JSON.stringify(sizes));
   assert.ok(frames.length > 20, `${frames.length} frames in 5 s`);
 }
@@ -242,9 +243,9 @@ await run('vp8-simulcast', { codec: 'VP8', ...big, temporals: 1, low: 250, ...si
 await run('vp8-simulcast-t3', { codec: 'VP8', ...big, temporals: 3, low: 250, ...simulcast('L1T3') });
 await run('h264-simulcast', { codec: 'H264', ...big, temporals: 1, low: 250, ...simulcast('L1T1') });
 await run('vp9-l1t3', { codec: 'VP9', ...big, heights: [576], temporals: 3, ...scalable('L1T3') });
-await run('vp9-l2t3', { codec: 'VP9', ...big, heights: [288, 576], temporals: 3, ...scalable('L2T3') });
-await run('vp9-l3t3', { codec: 'VP9', ...big, temporals: 3, low: 250, ...scalable('L3T3') });
-await run('vp9-l3t3-key', { codec: 'VP9', ...big, temporals: 3, low: 250, ...scalable('L3T3_KEY') });
+await run('vp9-l2t3', { codec: 'VP9', ...big, heights: [288, 576], temporals: 3, record: true, ...scalable('L2T3') });
+await run('vp9-l3t3', { codec: 'VP9', ...big, temporals: 3, low: 250, record: true, ...scalable('L3T3') });
+await run('vp9-l3t3-key', { codec: 'VP9', ...big, temporals: 3, low: 250, record: true, ...scalable('L3T3_KEY') });
 await run('vp9-simulcast', { codec: 'VP9', ...big, temporals: 1, low: 250, ...simulcast('L1T1') });
 await run('av1-l1t3', { codec: 'AV1', ...one, temporals: 3, ...scalable('L1T3') });
 await run('av1-l3t3', { codec: 'AV1', ...big, temporals: 3, low: 250, ...scalable('L3T3') });
