@@ -25,12 +25,19 @@ func (s *Sender) header(t *turn, dst []byte, from *rtp.Header, out *layers.Out, 
 			level = int(b[0])
 		}
 	}
-	return s.extend(t, dst, level)
+	n := s.extend(t, dst, level)
+	if from.Extension {
+		n = s.pass(dst, n, from)
+	}
+	return n
 }
 
 // extend adds the extensions to a fixed header; level is the audio level's, -1
 // for none.
 func (s *Sender) extend(t *turn, dst []byte, level int) int {
+	if s.wide {
+		return s.extendWide(t, dst, level)
+	}
 	n := 16
 	if s.ext.twcc != 0 {
 		dst[n] = s.ext.twcc<<4 | 1
@@ -45,6 +52,11 @@ func (s *Sender) extend(t *turn, dst []byte, level int) int {
 	}
 	if s.playout != nil && s.ext.playout != 0 {
 		n += describePlayout(dst[n:], s.ext.playout, s.playout.units(t.now))
+	}
+	if s.midLeft > 0 {
+		s.midLeft--
+		dst[n] = s.ext.mid<<4 | byte(len(s.mid)-1)
+		n += 1 + copy(dst[n+1:], s.mid)
 	}
 	if level >= 0 {
 		dst[n], dst[n+1] = s.ext.level<<4, byte(level)

@@ -27,6 +27,7 @@ type Receiver struct {
 	bound    bool
 	codecs   []rtpCodec
 	ext      extIDs
+	passing  [passedIDs]uint8
 	declared []uint32          // what the peer's description names
 	red      uint8             // payload type of RED, 0 without
 	repair   map[uint32]uint32 // its streams of retransmissions
@@ -54,7 +55,8 @@ func newReceiver(p *Peer, kind pipeline.Kind) *Receiver {
 
 // bind takes what was negotiated. The caller holds the lock.
 func (r *Receiver) bind(_ *leg, m *media) {
-	r.bound, r.codecs, r.ext, r.declared, r.repair = m.recv, m.codecs, m.ext, m.declared, m.repair
+	r.bound, r.codecs, r.declared, r.repair = m.recv, m.codecs, m.declared, m.repair
+	r.takeIDs(m)
 	r.red = 0
 	for i := range r.codecs {
 		r.red = max(r.red, r.codecs[i].red)
@@ -167,6 +169,9 @@ func (r *Receiver) take(t *turn, s *inStream, in *rtpIn, payload []byte) {
 	p.Payload = r.keep(payload)
 	if level := in.extension(r.ext.level); len(level) == 1 && r.kind == pipeline.Audio {
 		r.levelOn(p, level[0], t.now)
+	}
+	if in.ext != nil && r.passing != ([passedIDs]uint8{}) {
+		r.passOn(p, in)
 	}
 	a := arrival{to: r, push: p, item: item{p: p, enc: int8(e.index)}}
 	if r.kind == pipeline.Audio {

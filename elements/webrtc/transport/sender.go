@@ -33,6 +33,11 @@ type Sender struct {
 	live     bool
 	codecs   []rtpCodec
 	ext      extIDs
+	passing  [passedIDs]uint8
+	mid      []byte      // of the section; nil when it is not told
+	midLeft  int         // packets that tell it
+	mixed    bool        // elements with two bytes of header are allowed
+	wide     bool        // and needed
 	playout  *playout    // of pictures; nil before anything was lost
 	red      *redundancy // of sound; nil while nothing is lost
 	lossOver lossOver
@@ -72,7 +77,8 @@ func (s *Sender) bind(l *leg, m *media) {
 			Kind: s.kind, Codec: c.name, Framing: pipeline.RTP, ClockRate: c.rate, Fmtp: c.fmtp,
 		}
 	}
-	s.leg, s.codecs, s.ext = l, m.codecs, m.ext
+	s.leg, s.codecs = l, m.codecs
+	s.takeIDs(m)
 	s.source, s.use = nil, nil
 	s.selector.Restart()
 	s.negotiated.Store(&accepts)
@@ -165,6 +171,7 @@ func (s *Sender) sourceChanged() {
 // setLive opens the Sender when its connection is up.
 func (s *Sender) setLive(t *turn, up bool) {
 	s.live = up
+	s.sayMid()
 	s.selector.Restart()
 	s.estimate = estimate{}
 	if up && s.leg != nil && s.kind == pipeline.Video {
