@@ -65,7 +65,9 @@ func run(in config.Input) (err error) {
 		err = errors.Join(err, down.Close(ctx))
 	}()
 
-	media := medianode.Config{STUNPort: -1, Loopback: true, Log: log, Metrics: registry}
+	media := medianode.Config{STUNPort: -1, Loopback: true, Log: log, Metrics: registry, CPULimit: cfg.CPULimit}
+	load := &process.Load{CPULimit: cfg.CPULimit}
+	media.CPU = load.CPU
 	if err := media.Apply(cfg.Media, cfg.Kurento, cfg.Endpoints); err != nil {
 		return err
 	}
@@ -88,7 +90,7 @@ func run(in config.Input) (err error) {
 	}
 	var urls []string
 	ports := map[string]int{"media": node.Engine.Port()}
-	var services []func(context.Context) error
+	services := []func(context.Context) error{load.Run}
 	for _, l := range listeners {
 		down.Add(l.Name+" port", l.Shutdown)
 		services = append(services, func(context.Context) error { return l.Run() })

@@ -92,7 +92,7 @@ type Operation struct {
 	StateDir     string        `var:"GOVIDU_STATE_DIR" default:"${state_dir}" placeholder:"DIR" help:"Folder for what the server keeps: its self-signed certificate."`
 	LogLevel     string        `var:"GOVIDU_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" help:"debug, info, warn or error. debug shows protocol messages."`
 	LogFormat    string        `var:"GOVIDU_LOG_FORMAT" default:"text" enum:"text,json" help:"text or json, on standard error."`
-	CPULimit     float64       `name:"cpu-limit" var:"GOVIDU_CPU_LIMIT" default:"0.9" placeholder:"SHARE" help:"Share of the processors, over five seconds, at which the server and its workers take no new sessions and participants; 0 is no limit. Who is there stays."`
+	CPULimit     float64       `name:"cpu-limit" var:"GOVIDU_CPU_LIMIT" default:"0.9" placeholder:"SHARE" help:"Share of the processors, over five seconds, at which the server and its workers take no new sessions and participants; halfway between it and all of them, video in layers is sent smaller. 0 is no limit. Who is there stays."`
 	Pprof        string        `var:"GOVIDU_PPROF" placeholder:"ADDR" help:"Serve Go profiles on this loopback address, such as 127.0.0.1:6060."`
 	DrainTimeout time.Duration `var:"GOVIDU_DRAIN_TIMEOUT" default:"${drain}" placeholder:"DURATION" help:"How long a stopping server waits for calls to end by themselves. A second signal ends the waiting."`
 	ReadyFile    string        `var:"GOVIDU_READY_FILE" placeholder:"PATH" help:"When ready, write the ports in use to this file as one line of JSON."`
@@ -123,10 +123,11 @@ type KMS struct {
 	Kurento   `group:"Kurento protocol"`
 	KMSConfig string `name:"kms-config" var:"GOVIDU_KMS_CONFIG" placeholder:"PATH" group:"Kurento protocol" help:"A kurento.conf.json: its port, path, address, secure.port, secure.certificate, exceptionLimit, garbageCollectorPeriod and disableRequestCache are read, after flags and environment."`
 	Endpoints `group:"Kurento endpoints"`
-	LogLevel  string `var:"GOVIDU_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" group:"Operation" help:"debug, info, warn or error. debug shows protocol messages."`
-	LogFormat string `var:"GOVIDU_LOG_FORMAT" default:"text" enum:"text,json" group:"Operation" help:"text or json, on standard error."`
-	Pprof     string `var:"GOVIDU_PPROF" placeholder:"ADDR" group:"Operation" help:"Serve Go profiles on this loopback address, such as 127.0.0.1:6060."`
-	ReadyFile string `var:"GOVIDU_READY_FILE" placeholder:"PATH" group:"Operation" help:"When ready, write the ports in use to this file as one line of JSON."`
+	LogLevel  string  `var:"GOVIDU_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" group:"Operation" help:"debug, info, warn or error. debug shows protocol messages."`
+	LogFormat string  `var:"GOVIDU_LOG_FORMAT" default:"text" enum:"text,json" group:"Operation" help:"text or json, on standard error."`
+	CPULimit  float64 `name:"cpu-limit" var:"GOVIDU_CPU_LIMIT" default:"0.9" placeholder:"SHARE" group:"Operation" help:"Halfway between this share of the processors, over five seconds, and all of them, video in layers is sent smaller; 0 is never."`
+	Pprof     string  `var:"GOVIDU_PPROF" placeholder:"ADDR" group:"Operation" help:"Serve Go profiles on this loopback address, such as 127.0.0.1:6060."`
+	ReadyFile string  `var:"GOVIDU_READY_FILE" placeholder:"PATH" group:"Operation" help:"When ready, write the ports in use to this file as one line of JSON."`
 
 	report
 }

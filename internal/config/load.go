@@ -122,7 +122,7 @@ func LoadKMS(in Input) (*KMS, error) {
 	c.warn(warning...)
 	warning, endpointErr := c.Endpoints.check(&c.AnnouncedIP)
 	c.warn(warning...)
-	return c, errors.Join(err, endpointErr, checkPort("--media-port", c.MediaPort), checkAnnounced(c.AnnouncedIP))
+	return c, errors.Join(err, endpointErr, checkPort("--media-port", c.MediaPort), checkShare("GOVIDU_CPU_LIMIT", c.CPULimit), checkAnnounced(c.AnnouncedIP))
 }
 
 // setting looks for one setting that names a file of others, before all are read.

@@ -69,9 +69,14 @@ type Config struct {
 	// private networks.
 	DenyPrivateURLs bool
 	// NodeID goes into the sidecars of recordings.
-	NodeID  string
-	Log     *slog.Logger
-	Metrics prometheus.Registerer
+	NodeID string
+	// CPULimit is the share of the processors from which nobody new is taken; halfway
+	// between it and all of them, video in layers is sent smaller. 0 is never. CPU tells
+	// the share in use, with media workers; nil counts this process alone.
+	CPULimit float64
+	CPU      func() float64
+	Log      *slog.Logger
+	Metrics  prometheus.Registerer
 }
 
 // Node is a running media node.
@@ -97,6 +102,7 @@ func New(c Config) (*Node, error) {
 	n.Engine, err = transport.NewEngine(transport.Config{
 		MediaPort: c.MediaPort, STUNPort: c.STUNPort, AnnouncedIPs: announced, Loopback: c.Loopback, ICETCP: true, Log: c.Log,
 		PEMCertificateRSA: c.PEMCertificateRSA, PEMCertificateECDSA: c.PEMCertificateECDSA,
+		ShedLoad: shedLoad(c.CPULimit), CPU: c.CPU,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("open media port: %w", err)
@@ -168,6 +174,15 @@ func (n *Node) Close() error {
 	}
 	errs = append(errs, n.HLS.Close())
 	return errors.Join(errs...)
+}
+
+// shedLoad is halfway between the limit for newcomers and everything, so that those
+// are refused first.
+func shedLoad(limit float64) float64 {
+	if limit <= 0 {
+		return 0
+	}
+	return (1 + limit) / 2
 }
 
 func addresses(list []string) ([]netip.Addr, error) {

@@ -44,6 +44,12 @@ type Config struct {
 	// its reader; 0 is one for every two cores: the other half is for the kernel's
 	// part and everything else, and who shares a shard is served in fewer calls.
 	Shards int
+	// ShedLoad is the load, from 0 to 1, above which for some seconds subscribers of
+	// video in layers get smaller ones; 0 is never. It is the share of the processors'
+	// time, as CPU tells it or by default this process's, or of a shard's.
+	ShedLoad float64
+	CPU      func() float64
+	haste    int // how much faster than by the clock load is judged, in tests
 	// Log gets what goes wrong; nil is silent.
 	Log *slog.Logger
 }
@@ -63,6 +69,7 @@ type Engine struct {
 	ecdsa    *certificate
 	rsa      *certificate // nil until the operator names one: the process's is then used
 	counters counters
+	shed     shed
 
 	handshakes atomic.Int64 // DTLS handshakes in flight
 	stunRate   *perSource
@@ -93,6 +100,7 @@ func NewEngine(cfg Config) (*Engine, error) {
 		cfg: cfg, log: cfg.Log, peers: map[*Peer]struct{}{}, offers: map[string]*Peer{}, announced: map[netip.Addr]bool{},
 		ufrags: map[string]*leg{}, tags: map[uint32]*leg{}, queries: map[uint32]*query{}, done: make(chan struct{}), stunRate: &perSource{limit: stunPerSecond},
 	}
+	e.shed.limit = cfg.ShedLoad
 	if e.log == nil {
 		e.log = slog.New(slog.DiscardHandler)
 	}

@@ -216,6 +216,7 @@ func (l *leg) came(b []byte, base int, from netip.AddrPort) {
 				l.peer.engine.blame(t, "transport.datagram", r)
 			}
 		}()
+		t.shard.tally.came(len(b))
 		l.datagram(t, b, base, from, nil)
 	})
 }

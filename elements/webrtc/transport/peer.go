@@ -80,7 +80,8 @@ type Peer struct {
 	connected atomic.Bool
 	broken    atomic.Bool // our code failed on it, its end is under way
 	shard     atomic.Pointer[shard]
-	due       atomic.Int64 // when the ticker shall come, in nanoseconds since start
+	figures   atomic.Uint64 // see figures
+	due       atomic.Int64  // when the ticker shall come, in nanoseconds since start
 	start     time.Time
 	clock     *pipeline.SenderClock
 

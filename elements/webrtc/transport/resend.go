@@ -90,8 +90,16 @@ func (s *Sender) again(t *turn, seq uint16) {
 	}
 	slot := r.slot(seq)
 	now := t.tick()
-	if slot.p == nil || slot.out.Seq != seq || slot.times >= resendTimes ||
-		slot.times > 0 && now-slot.at < uint16(resendPause/resendTick) || !r.budget.Spend(len(slot.p.Payload)+repairOverhead) {
+	y := &t.shard.tally
+	switch {
+	case slot.p == nil || slot.out.Seq != seq:
+		y.unkept++
+		return
+	case slot.times >= resendTimes || slot.times > 0 && now-slot.at < uint16(resendPause/resendTick):
+		y.repeated++
+		return
+	case !r.budget.Spend(len(slot.p.Payload) + repairOverhead):
+		y.unaffordable++
 		return
 	}
 	slot.times++
@@ -100,6 +108,8 @@ func (s *Sender) again(t *turn, seq uint16) {
 		s.leg.commit(t, n)
 		s.counted(t, n)
 		s.stats.resent++
+		y.resent++
+		y.resentBytes += uint64(n)
 	}
 }
 
@@ -169,6 +179,7 @@ func (s *Sender) probe(t *turn, bytes int) {
 		}
 		s.leg.commit(t, size)
 		s.counted(t, size)
+		t.shard.tally.probed += uint64(size)
 		bytes -= size
 	}
 }

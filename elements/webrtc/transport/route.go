@@ -241,7 +241,10 @@ func (l *leg) commit(t *turn, n int) {
 	case l.path != nil:
 		t.shard.writer.Commit(n, l.path)
 	case l.other != nil:
+		t.shard.tally.left(n)
 		l.other.send(t.shard.scratch[:n], l.chosen.Remote)
+	default:
+		t.shard.tally.omitted[omittedPath]++
 	}
 }
 

@@ -29,10 +29,12 @@ const maxControl = 64
 // that it speaks of.
 func (l *leg) control(t *turn, b []byte) {
 	if l.opener == nil {
+		t.shard.tally.refused[refusedEarly]++
 		return
 	}
 	b, err := l.opener.OpenRTCP(b)
 	if err != nil {
+		t.shard.tally.unopened(err)
 		return
 	}
 	l.heardAt = t.now
@@ -140,14 +142,17 @@ func (s *Sender) heard(t *turn, packet rtcp.Packet) {
 	switch p := packet.(type) {
 	case *rtcp.PictureLossIndication:
 		s.stats.pli++
+		t.shard.tally.pliIn++
 		s.lost(t)
 	case *rtcp.FullIntraRequest:
 		s.stats.fir++
+		t.shard.tally.firIn++
 		s.lost(t)
 	case *rtcp.TransportLayerNack:
 		s.stats.nack++
 		for i := range p.Nacks {
 			for _, seq := range p.Nacks[i].PacketList() {
+				t.shard.tally.nacked++
 				s.again(t, seq)
 			}
 		}
@@ -267,21 +272,23 @@ func (r *Receiver) askKeyFrames(t *turn) {
 			continue
 		}
 		e.wantKey, e.keyAt = false, t.now
-		l.sendControl(t, e.keyRequest())
+		l.sendControl(t, e.keyRequest(t))
 	}
 }
 
 // keyRequest is a PLI, or a FIR for a peer that knows only that.
-func (e *encoding) keyRequest() rtcp.Packet {
+func (e *encoding) keyRequest(t *turn) rtcp.Packet {
 	r := e.of
 	if !r.knows(func(c *rtpCodec) bool { return c.pli }) && r.knows(func(c *rtpCodec) bool { return c.fir }) {
 		e.stats.fir++
+		t.shard.tally.firOut++
 		r.firSeq++
 		return &rtcp.FullIntraRequest{
 			MediaSSRC: e.stats.ssrc, FIR: []rtcp.FIREntry{{SSRC: e.stats.ssrc, SequenceNumber: r.firSeq}},
 		}
 	}
 	e.stats.pli++
+	t.shard.tally.pliOut++
 	return &rtcp.PictureLossIndication{MediaSSRC: e.stats.ssrc}
 }
 

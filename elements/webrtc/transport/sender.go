@@ -208,7 +208,7 @@ func (s *Sender) serve(t *turn, j *job) {
 func (s *Sender) take(t *turn, x *item) {
 	p := x.p
 	if !s.live || s.leg == nil {
-		s.stats.dropped++
+		s.omit(t, omittedConnection)
 		return
 	}
 	at := p.Arrival
@@ -222,7 +222,7 @@ func (s *Sender) take(t *turn, x *item) {
 		s.source, s.use = p.Format, s.choose(p.Format)
 	}
 	if s.use == nil {
-		s.stats.dropped++
+		s.omit(t, omittedCodec)
 		if at.Sub(s.askedAt) >= keyRetry {
 			s.askedAt = at
 			t.strays = append(t.strays, s)
@@ -233,7 +233,7 @@ func (s *Sender) take(t *turn, x *item) {
 	if s.selector.NeedsKey() {
 		s.wantKey(t, at)
 		if !ok {
-			s.stats.dropped++
+			s.omit(t, omittedKeyFrame)
 		}
 	}
 	if !ok {
@@ -262,7 +262,7 @@ func (s *Sender) send(t *turn, p *pipeline.Packet, out *layers.Out) {
 	}
 	b := s.seal(t, p, out, out.Seq, s.rolls.of(out.Seq))
 	if b == 0 {
-		s.stats.dropped++
+		s.omit(t, omittedSize)
 		return
 	}
 	s.leg.commit(t, b)

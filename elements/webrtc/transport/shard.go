@@ -41,6 +41,8 @@ type shard struct {
 	writer  *udp.Writer
 	addrs   map[netip.AddrPort]*leg // by the addresses that have passed a check
 	scratch [udp.SlotSize]byte      // of packets that do not go by the writer
+	tally   tally
+	busy    atomic.Int64 // nanoseconds of the reader and of who opens the inbox
 }
 
 // letter is something for a shard from outside: a datagram that came elsewhere,
@@ -107,10 +109,12 @@ func (s *shard) read() {
 			continue
 		}
 		t.begin(s)
+		s.tally.batch(n)
 		for i := 0; i < n; {
 			i = s.take(t, batch, i, n)
 		}
 		t.end()
+		s.worked(t)
 	}
 }
 
@@ -126,6 +130,7 @@ func (s *shard) take(t *turn, batch *udp.Batch, i, n int) (next int) {
 	for next = i; next < n; next++ {
 		t.who = nil
 		b, from, truncated := batch.Datagram(next)
+		s.tally.came(len(b))
 		if truncated || len(b) > MaxDatagram {
 			s.engine.counters.oversized.Add(1)
 			continue
@@ -156,6 +161,7 @@ func (s *shard) open(done <-chan struct{}) {
 				}
 			}
 			t.end()
+			s.worked(t)
 			s.unread.Add(-taken)
 		}
 	}
@@ -197,6 +203,7 @@ func (s *shard) datagram(t *turn, b []byte, from netip.AddrPort) {
 	}
 	switch {
 	case l == nil:
+		s.tally.refused[refusedSource]++
 	case l.peer.shard.Load() != s:
 		t.mail = append(t.mail, mail{l.peer.shard.Load(), letter{to: l, from: from, datagram: append([]byte(nil), b...), base: s.base, came: s}})
 	default:

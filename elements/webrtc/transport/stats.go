@@ -185,6 +185,12 @@ func (r *Receiver) streamLocked() (Stream, bool) {
 	return st, true
 }
 
+// omit counts a packet that is not sent.
+func (s *Sender) omit(t *turn, why omission) {
+	s.stats.dropped++
+	t.shard.tally.omitted[why]++
+}
+
 func (s *Sender) stream() (st Stream, known bool) {
 	s.peer.under(func(*turn) { st, known = s.streamLocked() })
 	return st, known

@@ -122,6 +122,7 @@ func unpad(payload []byte, padded bool) ([]byte, bool) {
 func (l *leg) media(t *turn, b []byte) {
 	var in rtpIn
 	if l.opener == nil {
+		t.shard.tally.refused[refusedEarly]++
 		return
 	}
 	if !readRTP(b, &in) {
@@ -130,11 +131,13 @@ func (l *leg) media(t *turn, b []byte) {
 	}
 	payload, err := l.opener.Open(b, in.size)
 	if err != nil {
+		t.shard.tally.unopened(err)
 		return
 	}
 	l.heardAt = t.now
 	s := l.streamOf(&in, t.now)
 	if s == nil || s.enc == nil {
+		t.shard.tally.refused[refusedStream]++
 		return
 	}
 	r := s.enc.of
@@ -170,6 +173,7 @@ func (l *leg) media(t *turn, b []byte) {
 		in.header.PayloadType, in.header.SSRC = pt, s.enc.ssrc
 		in.header.SequenceNumber = binary.BigEndian.Uint16(payload)
 		payload = payload[2:]
+		t.shard.tally.repaired++
 	}
 	if r.red != 0 && in.header.PayloadType == r.red {
 		r.unwrap(t, s, &in, payload)

@@ -44,15 +44,14 @@ func (e *Engine) tick() {
 		case <-e.done:
 			return
 		case now := <-ticker.C:
-			list := e.list.Load()
-			if list == nil {
-				continue
-			}
-			for _, p := range *list {
-				if p.due.Load() <= int64(now.Sub(p.start)) {
-					p.turn(t)
+			if list := e.list.Load(); list != nil {
+				for _, p := range *list {
+					if p.due.Load() <= int64(now.Sub(p.start)) {
+						p.turn(t)
+					}
 				}
 			}
+			e.relieve(now)
 		}
 	}
 }
@@ -100,6 +99,7 @@ func (p *Peer) everySecond(t *turn) {
 			})
 		}
 	}
+	p.show(t)
 }
 
 // tick does what is due of a leg.
@@ -179,6 +179,7 @@ func (l *leg) repairOf(t *turn, e *encoding) {
 			var buf [512]byte
 			l.sendRaw(t, congestion.AppendNACK(buf[:0], l.mainSSRC(), e.ssrc, list))
 			l.peer.nacks++
+			t.shard.tally.asked += uint64(len(list))
 		}
 	}
 	e.nack.GaveUp()

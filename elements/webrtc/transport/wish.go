@@ -44,7 +44,7 @@ func (s *Sender) Layer() (spatial, temporal int) {
 
 // want tells the selector of the wish, with what sizes there are now.
 func (s *Sender) want(now time.Time) {
-	w := s.wished
+	w := s.peer.engine.shed.bound(s.wished, s.layered)
 	if s.publisher != nil && w.spatial >= 0 && (w.width > 0 || w.height > 0) {
 		for _, l := range s.publisher.Layers() {
 			if l.Width == 0 || l.Height == 0 || (l.Width < w.width || l.Height < w.height) {

@@ -1,6 +1,9 @@
 package udp
 
-import "time"
+import (
+	"math/bits"
+	"time"
+)
 
 const (
 	// SlotSize is the longest datagram that a Writer takes, in bytes.
@@ -45,7 +48,18 @@ type WriterStats struct {
 	Closed          uint64 // dropped: the Socket is closed
 	Failed          uint64 // dropped: any other error
 	GSO             bool   // the latest message's Path takes segmented ones
+	Committed       uint64 // datagrams that were to be sent
+	// Flushes counts those that had something to send by how many datagrams that was:
+	// up to 2^i in the i-th place, any number in the last.
+	Flushes [Batches]uint64
 }
+
+// Batches is the number of classes of sizes that batches are counted in.
+const Batches = 10
+
+// BatchClass is the class of a batch of n datagrams, from 1: the i-th has those of up
+// to 2^i, the last one the rest.
+func BatchClass(n int) int { return min(bits.Len(uint(n-1)), Batches-1) }
 
 // NewWriter makes a Writer whose arena holds slots datagrams of SlotSize, and
 // more of shorter ones; at least one and at most 512.
@@ -102,6 +116,8 @@ func (w *Writer) Flush() (sent int) {
 	if len(w.msgs) == 0 {
 		return 0
 	}
+	w.stats.Committed += uint64(w.packets)
+	w.stats.Flushes[BatchClass(w.packets)]++
 	before := w.stats.Packets
 	for i := 0; i < len(w.msgs); {
 		s, j := w.msgs[i].path.socket, i+1
