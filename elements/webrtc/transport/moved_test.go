@@ -164,3 +164,21 @@ func TestMoved(t *testing.T) {
 		}
 	}
 }
+
+// gate counts what goes to a browser, and drops what comes from it while shut.
+type gate struct {
+	shut          atomic.Bool
+	media, checks atomic.Int64
+}
+
+func (g *gate) drop(up bool, b []byte) bool {
+	switch {
+	case up:
+		return g.shut.Load()
+	case b[0] < 4:
+		g.checks.Add(1)
+	case b[0] >= 128:
+		g.media.Add(1)
+	}
+	return false
+}
