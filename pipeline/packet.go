@@ -123,8 +123,11 @@ type Packet struct {
 	PTS     time.Duration // since Pipeline.Epoch; not RTP ticks
 	Arrival time.Time     // monotonic, for jitter and latency
 	Layer   Layer
-	Key     bool // a decoder can start here
-	Gap     bool // something before this was lost
+	// Descriptor is the dependency descriptor that came with an RTP packet (RTP
+	// Payload Format For AV1, appendix A); nil without. Never written.
+	Descriptor []byte
+	Key        bool // a decoder can start here
+	Gap        bool // something before this was lost
 	// Fix is set while PTS is a guess by arrival, and tells the correction once it
 	// is known; nil when PTS is right.
 	Fix *Fix

@@ -35,7 +35,8 @@ type Defaults struct {
 	STUNPort          int    // 0 is 3478
 	TURNURL           string // user:password@host:port?transport=udp|tcp|tls, "" is none
 	NoICETCP          bool
-	MTU               int // in bytes; 0 is 1200
+	FlexFEC           bool // offers of ours name it
+	MTU               int  // in bytes; 0 is 1200
 }
 
 // Check tells what an endpoint would refuse.

@@ -42,6 +42,7 @@ type Endpoints struct {
 	ExternalIPv6        string        `name:"external-ipv6" var:"KMS_EXTERNAL_IPV6" placeholder:"IP" help:"IPv6 address announced in ICE candidates and by RtpEndpoints."`
 	ExternalAddress     string        `name:"external-address" var:"KMS_EXTERNAL_ADDRESS" placeholder:"IP" help:"Address announced in ICE candidates, as Kurento 6.x had it."`
 	ICETCP              bool          `name:"ice-tcp" var:"KMS_ICE_TCP" default:"true" negatable:"" help:"Offer ICE candidates of TCP, too."`
+	OfferFlexFEC        bool          `name:"offer-flexfec" var:"GOVIDU_OFFER_FLEXFEC" default:"false" negatable:"" help:"Name FlexFEC in offers of the server; peers that offer it themselves are always answered."`
 	NetworkInterfaces   string        `name:"network-interfaces" var:"KMS_NETWORK_INTERFACES" placeholder:"LIST" help:"Network interfaces that ICE uses, separated by commas; none means all."`
 	EndpointSTUN        string        `name:"kms-stun-ip" var:"KMS_STUN_IP" placeholder:"IP" help:"STUN server that WebRtcEndpoints ask for their address."`
 	EndpointSTUNPort    int           `name:"kms-stun-port" var:"KMS_STUN_PORT" default:"3478" placeholder:"PORT" help:"Port of that STUN server."`

@@ -23,6 +23,7 @@ var (
 	peersDesc   = desc("webrtc_peers", "WebRTC peers that exist.")
 	stunDesc    = desc("webrtc_stun_answered_total", "Plain STUN requests answered on the media port.")
 	refusedDesc = desc("webrtc_refused_total", "Datagrams and candidates that were not accepted, by reason.", "reason")
+	fecDesc     = desc("webrtc_fec_recovered_total", "Packets of publishers that were lost and recovered from their FlexFEC.")
 	panicsDesc  = desc(obs.PanicsName, obs.PanicsHelp, "where")
 
 	packetsInDesc  = desc("webrtc_received_packets_total", "Datagrams that came from peers.")
@@ -110,6 +111,7 @@ func (c collector) Collect(out chan<- prometheus.Metric) {
 	s, n, x := shower(out), c.engine.Counters(), c.engine.Capacity()
 	s.gauge(peersDesc, float64(c.engine.Peers()))
 	s.count(stunDesc, n.STUNAnswered)
+	s.count(fecDesc, n.Recovered)
 	s.reasons(refusedDesc, map[string]uint64{
 		"stun_rate": n.STUNRefused, "oversized": n.Oversized, "malformed": n.Malformed, "candidate": n.BadCandidates,
 	})

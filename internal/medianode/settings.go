@@ -22,7 +22,7 @@ func (c *Config) Apply(m config.Media, k config.Kurento, e config.Endpoints) err
 	c.RTPMinPort, c.RTPMaxPort = e.RTPMinPort, e.RTPMaxPort
 	c.Endpoints = webrtc.Defaults{
 		NetworkInterfaces: e.NetworkInterfaces, STUNAddress: e.EndpointSTUN, STUNPort: e.EndpointSTUNPort,
-		TURNURL: e.EndpointTURN.Reveal(), NoICETCP: !e.ICETCP, MTU: e.RTPMTU,
+		TURNURL: e.EndpointTURN.Reveal(), NoICETCP: !e.ICETCP, FlexFEC: e.OfferFlexFEC, MTU: e.RTPMTU,
 	}
 	c.PEMCertificateRSA, c.PEMCertificateECDSA = e.PEMCertificateRSA, e.PEMCertificateECDSA
 	c.HTTPPost = uri.HTTP{Address: host, Port: port, Announced: e.HTTPPostAnnounced}

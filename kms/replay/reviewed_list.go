@@ -58,6 +58,26 @@ var Reviewed = []Entry{
 		Reason: "the time at which the sender took a sample, which keeps picture and sound of recordings together from the first packet",
 	},
 	{
+		Kind: SDP, Theirs: none, Ours: `a=extmap:\d+ https://aomediacodec\.github\.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension|a=extmap-allow-mixed`,
+		Reason: "the layers of a picture, by which it is forwarded; they need the longer form of header extensions (RFC 8285 §6)",
+	},
+	{
+		Kind: SDP, Path: `.*\.video`, Theirs: none, Ours: `a=extmap:\d+ http://www\.webrtc\.org/experiments/rtp-hdrext/playout-delay`,
+		Reason: "how long pictures wait before they are shown, so that what is lost comes again in time",
+	},
+	{
+		Kind: SDP, Path: `.*\.audio`, Theirs: none, Ours: `a=(rtpmap:(red|\d+) red/48000/2|fmtp:(red|\d+) 111/111)`,
+		Reason: "packets of sound carry those before them again (RED, RFC 2198) while some are lost",
+	},
+	{
+		Kind: SDP, Path: `.*\.audio`, Theirs: `m=audio # UDP/TLS/RTP/SAVPF [\d ]+`, Ours: none,
+		Reason: "the same codecs, with RED beside them (next entry)",
+	},
+	{
+		Kind: SDP, Path: `.*\.audio`, Theirs: none, Ours: `m=audio # UDP/TLS/RTP/SAVPF [\d ]+`,
+		Reason: "the same codecs, with RED beside them",
+	},
+	{
 		Kind: SDP, Theirs: none, Ours: `a=msid:.*|a=ssrc:# msid:.*|a=ice-options:trickle|a=rtcp-rsize|a=max-message-size:\d+`,
 		Reason: "attributes of JSEP (RFC 8829) that the original leaves out and browsers write themselves",
 	},
@@ -132,6 +152,12 @@ var Reviewed = []Entry{
 	{
 		Kind: Value, At: ".* getNetworkInterfaces of WebRtcEndpoint", Theirs: "lo",
 		Reason: "the recorded server was configured for lo",
+	},
+
+	// Connections.
+	{
+		Kind: Event, File: "06-.*", At: "event ElementDisconnected of PassThrough", Theirs: "none",
+		Reason: "connections end with their pipeline, which is told after the answer to its release: whether before the recording's end is chance",
 	},
 
 	// Media.

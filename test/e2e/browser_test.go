@@ -105,10 +105,11 @@ var chromiumFlags = []string{
 	"--mute-audio", "--disable-dev-shm-usage", "--remote-debugging-port=0",
 }
 
-// farBrowser starts a Chromium at the far end of a cable, for one test.
-func farBrowser(t testing.TB, link *netem.Link) *browser {
+// farBrowser starts a Chromium at the far end of a cable, for one test, with flags of
+// its own.
+func farBrowser(t testing.TB, link *netem.Link, flags ...string) *browser {
 	t.Helper()
-	b, err := startBrowser(link.Command, link.Here.String())
+	b, err := startBrowser(link.Command, link.Here.String(), flags...)
 	if err != nil {
 		t.Fatalf("start a browser at the far end: %v", err)
 	}
@@ -118,7 +119,7 @@ func farBrowser(t testing.TB, link *netem.Link) *browser {
 
 // startBrowser starts Chromium and its driver by command; host is the address that
 // their pages come from.
-func startBrowser(command func(name string, args ...string) *exec.Cmd, host string) (_ *browser, err error) {
+func startBrowser(command func(name string, args ...string) *exec.Cmd, host string, flags ...string) (_ *browser, err error) {
 	profile, err := os.MkdirTemp("", "govidu-e2e-chromium-")
 	if err != nil {
 		return nil, err
@@ -133,6 +134,7 @@ func startBrowser(command func(name string, args ...string) *exec.Cmd, host stri
 		return nil, err
 	}
 	args := append([]string{"--user-data-dir=" + profile, "--unsafely-treat-insecure-origin-as-secure=" + b.fixtures.URL}, chromiumFlags...)
+	args = append(args, flags...)
 	b.chromium, err = startProcess(command(chromiumPath(), append(args, "about:blank")...), &tail{})
 	if err != nil {
 		return nil, err
@@ -182,7 +184,7 @@ func (b *browser) drive(command func(name string, args ...string) *exec.Cmd, op,
 		return err
 	}
 	go b.read(read)
-	if err := b.do(30*time.Second, op, map[string]any{"endpoint": endpoint}, nil); err != nil {
+	if err := b.do(callDeadline, op, map[string]any{"endpoint": endpoint}, nil); err != nil {
 		return fmt.Errorf("%w\n%s", err, b.driver.log)
 	}
 	return nil

@@ -82,7 +82,7 @@ func (f face) video(selector string) (s shown) {
 func (f face) moves(selector string) {
 	f.t.Helper()
 	first := f.video(selector)
-	eventually(f.t, 10*aliveWindow, f.name+" shows a moving picture in "+selector, func() error {
+	eventually(f.t, 2*eventDeadline, f.name+" shows a moving picture in "+selector, func() error {
 		now := f.video(selector)
 		switch {
 		case now.Width == 0:

@@ -196,6 +196,7 @@ type media struct {
 	FramesReceived  float64
 	FramesDropped   float64
 	Repaired        float64 // packets that came by retransmission
+	FECPackets      float64
 	Waited, Emitted float64 // in s, of so many pictures
 	Freezes         float64 // their sum in s
 	FreezeCount     float64
@@ -235,13 +236,13 @@ const (
 
 // hears waits until every given stream shows moving pictures and sound: within
 // some 2 s window its decoded frames grow by 20, its picture is not uniform and
-// changes, and the energy of its sound grows. Tried for ten times the window.
+// changes, and the energy of its sound grows.
 func (p *page) hears(streamIDs ...string) {
 	p.t.Helper()
 	first := p.inbound()
 	since := time.Now()
 	lastReason := errors.New("no window has passed")
-	eventually(p.t, 10*aliveWindow+10*time.Second, "page "+p.name+" decodes living media", func() error {
+	eventually(p.t, 2*eventDeadline, "page "+p.name+" decodes living media", func() error {
 		now := p.inbound()
 		ok := true
 		for _, id := range streamIDs {

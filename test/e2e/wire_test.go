@@ -44,7 +44,7 @@ type wireNote struct {
 // dialWire opens a signalling socket and keeps it alive with pings.
 func dialWire(t testing.TB, s *server) *wire {
 	t.Helper()
-	dialer := websocket.Dialer{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, HandshakeTimeout: 10 * time.Second}
+	dialer := websocket.Dialer{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, HandshakeTimeout: callDeadline}
 	conn, _, err := dialer.Dial(fmt.Sprintf("wss://localhost:%d/openvidu", s.ports.HTTPS), nil)
 	if err != nil {
 		t.Fatalf("open a signalling socket: %v", err)

@@ -178,7 +178,11 @@ func (s *Sender) extendWide(t *turn, dst []byte, level int) int {
 // takeIDs takes the header extensions of a description. The caller holds the
 // shard's lock.
 func (s *Sender) takeIDs(m *media) {
-	s.ext, s.mixed, s.wide, s.passing = m.ext, m.mixed, m.ext.usesWide(), m.ext.passed()
+	s.ext, s.mixed = m.ext, m.mixed
+	if !m.mixed {
+		s.ext.descriptor = 0 // some are too long for elements with one byte of header
+	}
+	s.wide, s.passing = s.ext.usesWide(), s.ext.passed()
 	s.mid = nil
 	if s.ext.mid != 0 && len(m.mid) > 0 && len(m.mid) <= shortMost {
 		s.mid = []byte(m.mid)

@@ -3,15 +3,13 @@ package transport
 import (
 	"encoding/binary"
 
-	"github.com/pion/rtp"
-
 	"github.com/govidu/govidu/elements/webrtc/transport/layers"
 	"github.com/govidu/govidu/pipeline"
 )
 
 // header writes the RTP header of a packet into dst (RFC 3550 §5.1), with the
 // extensions that the peer has negotiated (RFC 8285 §4.2); it gives its length.
-func (s *Sender) header(t *turn, dst []byte, from *rtp.Header, out *layers.Out, seq uint16) int {
+func (s *Sender) header(t *turn, dst []byte, p *pipeline.Packet, out *layers.Out, seq uint16) int {
 	dst[0], dst[1] = 0x80, s.use.pt
 	if out.Marker {
 		dst[1] |= 0x80
@@ -20,14 +18,17 @@ func (s *Sender) header(t *turn, dst []byte, from *rtp.Header, out *layers.Out, 
 	binary.BigEndian.PutUint32(dst[4:], out.Timestamp)
 	binary.BigEndian.PutUint32(dst[8:], s.ssrc)
 	level := -1
-	if s.kind == pipeline.Audio && s.ext.level != 0 && from.Extension {
-		if b := from.GetExtension(audioLevelID); len(b) == 1 {
+	if s.kind == pipeline.Audio && s.ext.level != 0 && p.Header.Extension {
+		if b := p.Header.GetExtension(audioLevelID); len(b) == 1 {
 			level = int(b[0])
 		}
 	}
 	n := s.extend(t, dst, level)
-	if from.Extension {
-		n = s.pass(dst, n, from)
+	if p.Header.Extension {
+		n = s.pass(dst, n, &p.Header)
+	}
+	if s.ext.descriptor != 0 && len(p.Descriptor) > 0 && !out.Empty {
+		n = s.describe(dst, n, p.Descriptor, out)
 	}
 	return n
 }

@@ -205,9 +205,9 @@ func (p *Peer) SetAnswer(answer string) (err error) {
 	if err != nil {
 		return err
 	}
-	plan, alive := planAnswer(d, len(p.local.sections))
+	plan, alive := planAnswer(d, p.local)
 	if plan == nil {
-		return fmt.Errorf("take answer: %d sections for %d offered: %w", len(d.sections), len(p.local.sections), kerr.SDPProcessAnswerError)
+		return fmt.Errorf("take answer: %d sections that do not fit the %d offered: %w", len(d.sections), len(p.local.sections), kerr.SDPProcessAnswerError)
 	}
 	l := p.legs[0]
 	if alive {

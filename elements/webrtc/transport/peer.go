@@ -53,7 +53,9 @@ type PeerConfig struct {
 	DSCP uint8
 	// RecvOnly and SendOnly shape offers of ours; both false is sendrecv.
 	RecvOnly, SendOnly bool
-	Log                *slog.Logger
+	// FlexFEC has our offers name it; peers that offer it are answered always.
+	FlexFEC bool
+	Log     *slog.Logger
 }
 
 // Peer is one WebRTC connection: at most one audio and one video stream in each

@@ -29,7 +29,7 @@ type Receiver struct {
 	ext      extIDs
 	passing  [passedIDs]uint8
 	declared []uint32          // what the peer's description names
-	red      uint8             // payload type of RED, 0 without
+	red, fec uint8             // payload types of RED and of FlexFEC, 0 without
 	repair   map[uint32]uint32 // its streams of retransmissions
 	encs     []*encoding       // one, or the layers of a simulcast
 	formats  map[uint8]*pipeline.Format
@@ -43,6 +43,7 @@ type Receiver struct {
 	view     *layers.Selector              // of simulcast: what is pushed
 	batch    []item                        // of the turn that is being fanned out
 	batches  uint64
+	burst    burst
 	slab     []byte
 	packets  []pipeline.Packet
 }
@@ -57,7 +58,7 @@ func newReceiver(p *Peer, kind pipeline.Kind) *Receiver {
 func (r *Receiver) bind(_ *leg, m *media) {
 	r.bound, r.codecs, r.declared, r.repair = m.recv, m.codecs, m.declared, m.repair
 	r.takeIDs(m)
-	r.red = 0
+	r.red, r.fec = 0, m.fec
 	for i := range r.codecs {
 		r.red = max(r.red, r.codecs[i].red)
 	}
@@ -177,7 +178,11 @@ func (r *Receiver) take(t *turn, s *inStream, in *rtpIn, payload []byte) {
 	if r.kind == pipeline.Audio {
 		p.Key = true
 	} else {
-		e.parser.Read(p, in.extension(r.ext.descriptor), &a.info)
+		descriptor := in.extension(r.ext.descriptor)
+		e.parser.Read(p, descriptor, &a.info)
+		if len(descriptor) > 0 {
+			p.Descriptor = r.keep(descriptor)
+		}
 		p.Key, p.Layer.RID, p.Layer.Temporal = a.info.Key, e.rid, a.info.Temporal
 		if source := r.source.Load(); source != nil {
 			source.Note(e.index, p, &a.info, t.now)
@@ -187,6 +192,9 @@ func (r *Receiver) take(t *turn, s *inStream, in *rtpIn, payload []byte) {
 		}
 	}
 	t.came = append(t.came, a)
+	if !s.repair {
+		r.burst.arrived(in.header.Marker, t.now)
+	}
 }
 
 // best is the packet for those who take one stream: of the best encoding, under

@@ -4,8 +4,6 @@ import (
 	"encoding/binary"
 	"time"
 
-	"github.com/pion/rtp"
-
 	"github.com/govidu/govidu/elements/webrtc/transport/congestion"
 	"github.com/govidu/govidu/elements/webrtc/transport/layers"
 	"github.com/govidu/govidu/pipeline"
@@ -125,7 +123,7 @@ func (s *Sender) repeat(t *turn, slot *resendSlot) int {
 		payload = nil
 	}
 	b := s.leg.slot(t)
-	n := s.repairHeader(t, b, &slot.p.Header, &slot.out)
+	n := s.repairHeader(t, b, slot.p, &slot.out)
 	if n+2+len(payload) > len(b) {
 		return 0
 	}
@@ -136,8 +134,8 @@ func (s *Sender) repeat(t *turn, slot *resendSlot) int {
 }
 
 // repairHeader is header for the stream of retransmissions.
-func (s *Sender) repairHeader(t *turn, b []byte, from *rtp.Header, out *layers.Out) int {
-	n := s.header(t, b, from, out, uint16(s.resend.rtxSeq))
+func (s *Sender) repairHeader(t *turn, b []byte, p *pipeline.Packet, out *layers.Out) int {
+	n := s.header(t, b, p, out, uint16(s.resend.rtxSeq))
 	b[1] = b[1]&0x80 | s.resend.codec.rtx
 	binary.BigEndian.PutUint32(b[8:], s.rtxSSRC)
 	return n
@@ -156,6 +154,9 @@ func (s *Sender) sealRepair(b []byte, n int, plain []byte) int {
 // number (RFC 3550 §5.1).
 const padding = 224
 
+// nothing is what a probe is made of.
+var nothing pipeline.Packet
+
 // probe sends about so many bytes to find out whether the way takes more: padding
 // on the stream of retransmissions, which leaves no hole in the picture's.
 func (s *Sender) probe(t *turn, bytes int) {
@@ -168,7 +169,7 @@ func (s *Sender) probe(t *turn, bytes int) {
 		b := s.leg.slot(t)
 		marker := *out
 		marker.Marker = false
-		n := s.repairHeader(t, b, &rtp.Header{}, &marker)
+		n := s.repairHeader(t, b, &nothing, &marker)
 		b[0] |= 0x20
 		plain := b[n : n+padding]
 		clear(plain)

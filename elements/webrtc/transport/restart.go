@@ -156,7 +156,7 @@ func (p *plan) follows(was *plan) bool {
 		if !m.includes(&old) {
 			return false
 		}
-		m.codecs, m.send, m.recv, m.rids = old.codecs, old.send, old.recv, old.rids
+		m.codecs, m.send, m.recv, m.rids, m.fec = old.codecs, old.send, old.recv, old.rids, old.fec
 		p.media[i] = m
 	}
 	p.active = was.active

@@ -14,6 +14,7 @@ import (
 // outbound counts one sent stream. Guarded by the lock of the Peer's shard.
 type outbound struct {
 	packets, bytes, resent, dropped uint64
+	repairs                         uint64
 	pli, fir, nack                  uint64
 	lost                            int64
 	fraction                        float64

@@ -116,9 +116,12 @@ func (p *Peer) answerSection(l *leg, i int, offered *section, kbps int) *section
 	if offered.has("rtcp-rsize") && m.kind == pipeline.Video {
 		s.lines = append(s.lines, "a=rtcp-rsize")
 	}
+	if offered.has("extmap-allow-mixed") {
+		s.lines = append(s.lines, "a=extmap-allow-mixed")
+	}
 	s.lines = append(s.lines, m.extLines...)
 	if m.send {
-		s.lines = append(s.lines, p.Sender(m.kind).lines(own.stream, m.retransmits())...)
+		s.lines = append(s.lines, p.Sender(m.kind).lines(own.stream, m.retransmits(), m.fec != 0)...)
 	}
 	s.lines = append(s.lines, "a="+m.direction(), "a=fingerprint:"+own.fingerprint)
 	for _, rid := range m.rids {
@@ -143,9 +146,9 @@ var dataLines = []string{"a=sendrecv", "a=sctp-port:5000", "a=max-message-size:"
 // uses tells whether a payload type was negotiated, as a codec or for resending.
 func (m *media) uses(pt string) bool {
 	n, err := strconv.ParseUint(pt, 10, 7)
-	return err == nil && slices.ContainsFunc(m.codecs, func(c rtpCodec) bool {
+	return err == nil && (n != 0 && m.fec == uint8(n) || slices.ContainsFunc(m.codecs, func(c rtpCodec) bool {
 		return c.pt == uint8(n) || n != 0 && (c.rtx == uint8(n) || c.red == uint8(n))
-	})
+	}))
 }
 
 // retransmits tells whether any codec has a payload type for resending.
@@ -166,13 +169,17 @@ func (m *media) direction() string {
 }
 
 // lines declare the Sender's streams (RFC 5576, RFC 8830).
-func (s *Sender) lines(stream string, rtx bool) []string {
+func (s *Sender) lines(stream string, rtx, fec bool) []string {
 	track := strings.ToLower(s.kind.String())
 	var lines []string
 	ssrcs := []uint32{s.ssrc}
 	if rtx {
 		ssrcs = append(ssrcs, s.rtxSSRC)
 		lines = append(lines, fmt.Sprintf("a=ssrc-group:FID %d %d", s.ssrc, s.rtxSSRC))
+	}
+	if fec {
+		ssrcs = append(ssrcs, s.fecSSRC)
+		lines = append(lines, fmt.Sprintf("a=ssrc-group:FEC-FR %d %d", s.ssrc, s.fecSSRC))
 	}
 	for _, ssrc := range ssrcs {
 		lines = append(lines, fmt.Sprintf("a=ssrc:%d cname:%s", ssrc, stream), fmt.Sprintf("a=ssrc:%d msid:%s %s", ssrc, stream, track))

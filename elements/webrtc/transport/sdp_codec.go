@@ -81,6 +81,18 @@ func (s *section) codecs() []rtpCodec {
 	return list
 }
 
+// flexFEC is the payload type of repair packets that the section has, 0 without.
+func (s *section) flexFEC() uint8 {
+	for _, pt := range s.formats {
+		name, rate, _ := s.encoding(pt)
+		n, err := strconv.ParseUint(pt, 10, 7)
+		if err == nil && n != 0 && rate == fecRate && strings.EqualFold(name, fecName) {
+			return uint8(n)
+		}
+	}
+	return 0
+}
+
 // codec reads one payload type; ok is false when it is none of ours.
 func (s *section) codec(kind pipeline.Kind, pt string) (c rtpCodec, ok bool) {
 	n, err := strconv.ParseUint(pt, 10, 7)

@@ -94,6 +94,7 @@ type media struct {
 	rids       []string // the encodings that the peer sends (RFC 8853); nil for one
 	declared   []uint32 // SSRCs of the peer's media streams (RFC 5576)
 	repair     map[uint32]uint32
+	fec        uint8 // payload type of FlexFEC, 0 without
 }
 
 // negotiate reads what a section of a peer's description and we have in common.
@@ -130,6 +131,9 @@ func (d *description) negotiate(s *section, layers, orientation bool) media {
 			m.extLines = append(m.extLines, "a=extmap:"+strconv.Itoa(int(id))+" "+uri)
 		}
 	}
+	if m.kind == pipeline.Video {
+		m.fec = s.flexFEC()
+	}
 	m.streams(s)
 	return m
 }
@@ -149,6 +153,12 @@ func (m *media) streams(s *section) {
 			continue
 		}
 		f := strings.Fields(v)
+		if len(f) == 3 && f[0] == "FEC-FR" { // its packets are known by their payload type
+			if n, err := strconv.ParseUint(f[2], 10, 32); err == nil && len(repairs) < 4*maxRIDs {
+				repairs[uint32(n)] = true
+			}
+			continue
+		}
 		if len(f) != 3 || f[0] != "FID" {
 			continue
 		}

@@ -50,9 +50,10 @@ func planOffer(d *description, data bool) []*plan {
 }
 
 // planAnswer takes an answer to an offer of ours, section by section; nil when
-// it has another number of them. alive tells whether anything is left to connect.
-func planAnswer(d *description, sections int) (p *plan, alive bool) {
-	if len(d.sections) != sections {
+// it has others, or another number of them. alive tells whether anything is left to
+// connect.
+func planAnswer(d, offer *description) (p *plan, alive bool) {
+	if !slices.EqualFunc(d.sections, offer.sections, func(a, b *section) bool { return a.media == b.media }) {
 		return nil, false
 	}
 	p = &plan{remote: d}

@@ -37,14 +37,17 @@ var ownCodecs = map[pipeline.Kind][]struct {
 	},
 }
 
+// ownFEC is the payload type of FlexFEC in offers of ours that have it.
+const ownFEC = 49
+
 // ownExtensions are the header extensions that we offer.
 var ownExtensions = []struct {
 	id  int
 	uri string
-}{{1, extMid}, {2, extTransportCC}, {3, extAbsSendTime}, {4, extAudioLevel}, {5, extCaptureTime}, {6, extPlayout}}
+}{{1, extMid}, {2, extTransportCC}, {3, extAbsSendTime}, {4, extAudioLevel}, {5, extCaptureTime}, {6, extPlayout}, {7, extDescriptor}}
 
 // onlyFor are the extensions that belong to one kind of media.
-var onlyFor = map[string]pipeline.Kind{extAudioLevel: pipeline.Audio, extPlayout: pipeline.Video}
+var onlyFor = map[string]pipeline.Kind{extAudioLevel: pipeline.Audio, extPlayout: pipeline.Video, extDescriptor: pipeline.Video}
 
 // composeOffer writes our offer in Kurento's shape.
 func (p *Peer) composeOffer(kinds []pipeline.Kind, own ownEnd, c caps) *description {
@@ -56,6 +59,7 @@ func (p *Peer) composeOffer(kinds []pipeline.Kind, own ownEnd, c caps) *descript
 	}
 	d.session = []string{
 		"o=- " + p.origin + " 1 IN IP4 0.0.0.0", "s=-", "c=IN IP4 0.0.0.0", "t=0 0", "a=group:BUNDLE " + strings.Join(mids, " "),
+		"a=extmap-allow-mixed",
 	}
 	return d
 }
@@ -93,13 +97,20 @@ func (p *Peer) offerSection(k pipeline.Kind, own ownEnd, c caps) *section {
 			s.lines = append(s.lines, "a=rtpmap:"+rtx+" rtx/90000", "a=fmtp:"+rtx+" apt="+pt)
 		}
 	}
+	fec := k == pipeline.Video && p.cfg.FlexFEC
+	if fec {
+		pt := strconv.Itoa(ownFEC)
+		s.formats = append(s.formats, pt)
+		s.lines = append(s.lines, "a=rtpmap:"+pt+" "+fecName+"/"+strconv.Itoa(fecRate), "a=rtcp-fb:"+pt+" goog-remb", "a=rtcp-fb:"+pt+" transport-cc",
+			"a=fmtp:"+pt+" repair-window=10000000")
+	}
 	for _, x := range ownExtensions {
 		if kind := onlyFor[x.uri]; kind == 0 || kind == k {
 			s.lines = append(s.lines, "a=extmap:"+strconv.Itoa(x.id)+" "+x.uri)
 		}
 	}
 	if m.send {
-		s.lines = append(s.lines, p.Sender(k).lines(own.stream, k == pipeline.Video)...)
+		s.lines = append(s.lines, p.Sender(k).lines(own.stream, k == pipeline.Video, fec)...)
 	}
 	s.lines = append(s.lines, "a="+m.direction(), "a=fingerprint:"+own.fingerprint, rtcpLine, "a=ice-options:trickle")
 	return s

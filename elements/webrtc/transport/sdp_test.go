@@ -205,48 +205,6 @@ func TestLibraryRefuses(t *testing.T) {
 	}
 }
 
-// FuzzSDPOffer wants no panic, no answer that does not parse, and an answer
-// with as many sections as the offer.
-func FuzzSDPOffer(f *testing.F) {
-	for _, name := range []string{"chromium", "firefox", "kurento", "plain", "upper"} {
-		text := seed(f, name)
-		f.Add(text)
-		f.Add(text[:len(text)*2/3])
-	}
-	f.Add("v=0\r\nm=audio 0 x 0\r\n")
-	e := newEngine(f, nil)
-	f.Fuzz(func(t *testing.T, offer string) {
-		p, err := e.NewPeer(PeerConfig{Epoch: time.Now(), DataChannels: len(offer)%2 == 0})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer p.Close()
-		answer, err := p.Answer(offer)
-		if n := e.Counters().Panics; n != 0 {
-			t.Fatalf("a panic was caught: %v", err)
-		}
-		if err != nil {
-			if c := code(err); c != int(kerr.SDPParseError) && c != int(kerr.SDPProcessOfferError) {
-				t.Fatalf("error %v", err)
-			}
-			return
-		}
-		d, err := parseSDP(answer)
-		if err != nil {
-			t.Fatalf("answer does not parse: %v\n%s", err, answer)
-		}
-		theirs, err := parseSDP(offer)
-		if err != nil || len(theirs.sections) != len(d.sections) {
-			t.Fatalf("%d sections for %d: %v", len(d.sections), len(theirs.sections), err)
-		}
-		for i, s := range d.sections {
-			if s.media != theirs.sections[i].media || len(s.formats) == 0 {
-				t.Fatalf("section %d: %+v", i, s)
-			}
-		}
-	})
-}
-
 func FuzzDatagram(f *testing.F) {
 	f.Add([]byte{0, 1, 0, 0, 0x21, 0x12, 0xa4, 0x42, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12})
 	f.Add([]byte{0x80, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0x10, 0})

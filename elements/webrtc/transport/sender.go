@@ -27,6 +27,7 @@ type Sender struct {
 	// negotiated is what Accepts answers; nil before negotiation.
 	negotiated    atomic.Pointer[[]pipeline.Format]
 	ssrc, rtxSSRC uint32
+	fecSSRC       uint32
 
 	// Guarded by the lock of the Peer's shard.
 	leg      *leg // nil before negotiation
@@ -41,6 +42,9 @@ type Sender struct {
 	playout  *playout    // of pictures; nil before anything was lost
 	red      *redundancy // of sound; nil while nothing is lost
 	lossOver lossOver
+	fec      *fecOut   // of pictures; nil while it is of no use
+	fecSeq   uint32    // with its rollover
+	fecPT    uint8     // 0: not negotiated
 	stamped  bool      // packets carry the time of sending
 	served   job       // the latest, less its items
 	layer    *encoding // of the latest packet, nil when it was pushed
@@ -61,7 +65,7 @@ type Sender struct {
 }
 
 func newSender(p *Peer, kind pipeline.Kind) *Sender {
-	s := &Sender{peer: p, kind: kind, ssrc: newSSRC(), rtxSSRC: newSSRC(), wished: anyLayer}
+	s := &Sender{peer: p, kind: kind, ssrc: newSSRC(), rtxSSRC: newSSRC(), fecSSRC: newSSRC(), wished: anyLayer}
 	s.selector.Init(kind)
 	return s
 }
@@ -79,6 +83,8 @@ func (s *Sender) bind(l *leg, m *media) {
 	}
 	s.leg, s.codecs = l, m.codecs
 	s.takeIDs(m)
+	s.selector.Bare(s.ext.descriptor == 0)
+	s.fec, s.fecPT = nil, m.fec
 	s.source, s.use = nil, nil
 	s.selector.Restart()
 	s.negotiated.Store(&accepts)
@@ -180,7 +186,7 @@ func (s *Sender) setLive(t *turn, up bool) {
 }
 
 func (s *Sender) stop() {
-	s.live, s.leg = false, nil
+	s.live, s.leg, s.fec = false, nil, nil
 	s.resend.clear()
 }
 
@@ -270,13 +276,16 @@ func (s *Sender) send(t *turn, p *pipeline.Packet, out *layers.Out) {
 	s.stats.packets++
 	s.stats.bytes += uint64(len(p.Payload))
 	s.resend.budget.Earn(len(p.Payload))
+	if s.fec != nil {
+		s.repairDue(t)
+	}
 }
 
 // seal writes a packet into the slot as the selector wants it; it gives its size,
 // 0 when it does not fit.
 func (s *Sender) seal(t *turn, p *pipeline.Packet, out *layers.Out, seq uint16, roc uint32) int {
 	b := s.leg.slot(t)
-	n := s.header(t, b, &p.Header, out, seq)
+	n := s.header(t, b, p, out, seq)
 	payload := p.Payload
 	switch {
 	case out.Empty:
@@ -292,6 +301,9 @@ func (s *Sender) seal(t *turn, p *pipeline.Packet, out *layers.Out, seq uint16, 
 		}
 		payload = b[n : n+copy(b[n:], payload)]
 		out.Apply(payload)
+	}
+	if s.fec != nil {
+		s.fec.add(b, n, payload, &s.ext, t.now)
 	}
 	return len(s.leg.sealer.Seal(b, n, payload, s.ssrc, seq, roc))
 }

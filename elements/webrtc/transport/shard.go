@@ -98,8 +98,9 @@ func (s *shard) serve(now time.Time, l *letter) bool {
 func (s *shard) read() {
 	batch := udp.NewBatch(batchSize, MaxDatagram)
 	t := &turn{}
+	var wait time.Duration
 	for {
-		n, err := s.socket.ReadBatch(batch)
+		n, err := s.socket.ReadWithin(batch, wait)
 		if err != nil {
 			if errors.Is(err, net.ErrClosed) {
 				return
@@ -113,6 +114,7 @@ func (s *shard) read() {
 		for i := 0; i < n; {
 			i = s.take(t, batch, i, n)
 		}
+		wait = t.hold()
 		t.end()
 		s.worked(t)
 	}

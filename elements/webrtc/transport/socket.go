@@ -23,18 +23,20 @@ type Counters struct {
 	Malformed     uint64 // datagrams that are no STUN, DTLS or (S)RTP (RFC 7983), RTP we could not parse
 	BadCandidates uint64 // remote candidates dropped: host names, forbidden addresses, too many
 	Panics        uint64 // caught, each ended one Peer
+	Recovered     uint64 // packets of publishers made whole by their FlexFEC
 	LateMail      uint64 // datagrams and batches that one socket's reader had for another, who was too busy
 }
 
 type counters struct {
 	stunAnswered, stunRefused, oversized, malformed, badCandidates, panics, lateMail atomic.Uint64
+	recovered                                                                        atomic.Uint64
 }
 
 func (c *counters) snapshot() Counters {
 	return Counters{
 		STUNAnswered: c.stunAnswered.Load(), STUNRefused: c.stunRefused.Load(), Oversized: c.oversized.Load(),
 		Malformed: c.malformed.Load(), BadCandidates: c.badCandidates.Load(), Panics: c.panics.Load(),
-		LateMail: c.lateMail.Load(),
+		LateMail: c.lateMail.Load(), Recovered: c.recovered.Load(),
 	}
 }
 

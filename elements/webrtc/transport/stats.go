@@ -27,6 +27,9 @@ type Stream struct {
 	// Resent is packets retransmitted, Dropped those not sent for want of a
 	// codec, a keyframe or a connection (outbound only).
 	Resent, Dropped uint64
+	// Repairs is packets of FlexFEC received or sent, Recovered what was made whole
+	// by them (inbound only; they count as received).
+	Repairs, Recovered uint64
 }
 
 // Stats are a Peer's RTP streams.
@@ -64,6 +67,7 @@ type inbound struct {
 	jitter         float64 // ticks
 	rate           uint32
 	pli, fir       uint64
+	recovered      uint64
 	before         struct {
 		expected, received uint64
 		fraction           float64
@@ -74,7 +78,7 @@ type inbound struct {
 // bandwidth by sending packets again, which nobody behind wants twice.
 func (s *inbound) count(h *rtp.Header, size int, rate uint32, at time.Duration) bool {
 	if s.packets == 0 || h.SSRC != s.ssrc {
-		*s = inbound{ssrc: h.SSRC, pli: s.pli, fir: s.fir}
+		*s = inbound{ssrc: h.SSRC, pli: s.pli, fir: s.fir, recovered: s.recovered}
 		s.base = uint32(h.SequenceNumber)
 		s.highest = s.base
 	}
@@ -178,6 +182,10 @@ func (r *Receiver) streamLocked() (Stream, bool) {
 		st.Jitter = max(st.Jitter, time.Duration(s.jitter*float64(time.Second)/float64(s.rate)))
 		st.PLI += s.pli
 		st.FIR += s.fir
+		st.Recovered += s.recovered
+		if e.fec != nil {
+			st.Repairs += e.fec.told
+		}
 	}
 	if !known || st.Packets == 0 {
 		return Stream{Kind: r.kind, SSRC: st.SSRC}, known
@@ -203,7 +211,7 @@ func (s *Sender) streamLocked() (Stream, bool) {
 	o := &s.stats
 	st := Stream{
 		Kind: s.kind, SSRC: s.ssrc, Packets: o.packets, Bytes: o.bytes, Lost: o.lost, FractionLost: o.fraction,
-		RoundTrip: o.rtt, PLI: o.pli, FIR: o.fir, NACK: o.nack, REMBbps: o.rembBps, Resent: o.resent, Dropped: o.dropped,
+		RoundTrip: o.rtt, PLI: o.pli, FIR: o.fir, NACK: o.nack, REMBbps: o.rembBps, Resent: o.resent, Dropped: o.dropped, Repairs: o.repairs,
 	}
 	if s.use != nil {
 		st.Jitter = time.Duration(o.jitter) * time.Second / time.Duration(s.use.rate)

@@ -26,7 +26,8 @@ const takeOver = time.Second
 type inStream struct {
 	ssrc   uint32
 	enc    *encoding // nil while a repair stream has none
-	repair bool      // RTX (RFC 4588)
+	repair bool      // RTX (RFC 4588), or FEC
+	fec    bool      // repair packets of FlexFEC
 }
 
 // rtpIn is one RTP packet before it is decrypted (RFC 3550 §5.1).
@@ -156,12 +157,19 @@ func (l *leg) media(t *turn, b []byte) {
 			}
 		}
 	}
+	if s.enc.fec != nil && !s.repair {
+		s.enc.fec.keep(b[:in.size+len(payload)], in.size, &r.ext)
+	}
 	payload, ok := unpad(payload, in.header.Padding)
 	if !ok {
 		l.peer.engine.counters.malformed.Add(1)
 		return
 	}
 	in.header.Padding = false
+	if s.fec {
+		r.mend(t, payload)
+		return
+	}
 	if s.repair {
 		if len(payload) < 2 {
 			return // a probe
@@ -180,6 +188,9 @@ func (l *leg) media(t *turn, b []byte) {
 		return
 	}
 	r.take(t, s, &in, payload)
+	if f := s.enc.fec; f != nil && len(f.waiting) > 0 {
+		r.recovered(t, s.enc)
+	}
 	if next, ok := s.enc.nack.Next(); ok && !next.After(t.now) {
 		l.repairOf(t, s.enc)
 	}
@@ -213,11 +224,14 @@ func (l *leg) newStream(in *rtpIn, now time.Time) *inStream {
 			continue
 		}
 		c, repair := r.codecOf(in.header.PayloadType)
-		if c == nil {
+		fec := r.fec != 0 && in.header.PayloadType == r.fec
+		if c == nil && !fec {
 			continue
 		}
-		s := &inStream{ssrc: in.header.SSRC, repair: repair}
-		if repair {
+		s := &inStream{ssrc: in.header.SSRC, repair: repair || fec, fec: fec}
+		if fec {
+			s.enc = r.encs[0] // its packets tell which they repair
+		} else if repair {
 			l.adopt(s, in)
 		} else if s.enc = r.encodingOf(in, now); s.enc == nil {
 			return nil
@@ -275,6 +289,7 @@ type encoding struct {
 	clock     *pipeline.Clock
 	stats     inbound
 	nack      congestion.NACKTracker
+	fec       *fecIn // nil before its first repair packet
 	reception congestion.Reception
 	parser    layers.Parser
 	asked     int // for a report, since the stream began
@@ -308,7 +323,7 @@ func (r *Receiver) encodingOf(in *rtpIn, now time.Time) *encoding {
 // rename makes a stream the encoding's.
 func (e *encoding) rename(ssrc uint32) {
 	e.ssrc = ssrc
-	e.nack, e.reception = congestion.NACKTracker{}, congestion.Reception{}
+	e.nack, e.reception, e.fec = congestion.NACKTracker{}, congestion.Reception{}, nil
 }
 
 // codecOf finds a payload type: of media, or of retransmissions.

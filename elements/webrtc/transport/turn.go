@@ -17,6 +17,7 @@ type turn struct {
 	now   time.Time
 
 	came   []arrival   // in order of arrival
+	held   []arrival   // that came in earlier turns; see hold
 	jobs   []job       // to be fanned out before the lock is let go
 	keys   []*Sender   // want a keyframe of their source
 	layers []*encoding // of which a keyframe is wanted

@@ -187,6 +187,7 @@ func (l *leg) adapt(now time.Time) {
 		return
 	}
 	s.resend.budget.Lossy(w.loss)
+	l.protect(s)
 	if w.lossy && s.ext.playout != 0 && s.playout == nil {
 		s.playout = &playout{} // and from then on, for the peer keeps what it heard last
 	}

@@ -331,6 +331,7 @@
           item.waited = report.jitterBufferDelay;
           item.emitted = report.jitterBufferEmittedCount;
           item.repaired = report.retransmittedPacketsReceived;
+          item.fecPackets = report.fecPacketsReceived;
           item.frameHeight = report.frameHeight;
           item.nacks = report.nackCount;
           item.plis = report.pliCount;

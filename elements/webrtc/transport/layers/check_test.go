@@ -25,6 +25,9 @@ type subscriber struct {
 	packets []got
 	begun   bool
 	last    int
+
+	reader, twin Parser   // of what is forwarded, and of what that was
+	wrong        []string // about descriptors
 }
 
 func (s *subscriber) take(v sent, info *Info, now time.Time) bool {
@@ -40,9 +43,10 @@ func (s *subscriber) take(v sent, info *Info, now time.Time) bool {
 	g := got{out: out, seq: seq, sent: v, info: *info, payload: slices.Clone(v.packet.Payload)}
 	out.Apply(g.payload)
 	if len(v.descriptor) > 0 {
-		d := slices.Clone(v.descriptor)
-		out.PatchDescriptor(d)
+		d := make([]byte, MaxDescriptor)
+		d = d[:out.Describe(d, v.descriptor)]
 		g.number = binary.BigEndian.Uint16(d[1:])
+		s.read(d, v.descriptor, &out, s.last == seq)
 	}
 	s.packets = append(s.packets, g)
 	return true
@@ -58,6 +62,9 @@ type report struct {
 // incomplete frames are counted: loss explains them.
 func (s *subscriber) judge(t *testing.T, pub *publisher) report {
 	t.Helper()
+	for _, wrong := range s.wrong[:min(len(s.wrong), 5)] {
+		t.Error(wrong)
+	}
 	var r report
 	all := slices.Clone(s.packets)
 	slices.SortStableFunc(all, func(a, b got) int { return a.seq - b.seq })

@@ -1,6 +1,9 @@
 package layers
 
-import "math/bits"
+import (
+	"fmt"
+	"math/bits"
+)
 
 // bitWriter is the inverse of bitReader.
 type bitWriter struct {
@@ -134,4 +137,22 @@ func (p *publisher) describe(e *pubEncoding, id frameID, f *truth, begin, end, k
 		w.bits(0, 2)
 	}
 	return w.b
+}
+
+// read wants a forwarded descriptor to say what the one that came did, and that
+// those decode targets are active that are forwarded.
+func (s *subscriber) read(d, came []byte, out *Out, newest bool) {
+	got := s.reader.readDescriptor(d)
+	if want := s.twin.readDescriptor(came); got.ok != want.ok || got.known != want.known || got.number != want.number+out.FrameAdd || got.begin != want.begin || got.end != want.end ||
+		got.attached != want.attached || got.references != want.references || got.kind != want.kind {
+		s.wrong = append(s.wrong, fmt.Sprintf("descriptor % x, of % x: %+v", d, came, got))
+	}
+	if !got.known || !newest {
+		return
+	}
+	for i, target := range s.reader.structure.target[:s.reader.structure.targets] {
+		if want := target.spatial <= s.x.capS && target.temporal <= s.x.capT; want != (got.active>>i&1 != 0) {
+			s.wrong = append(s.wrong, fmt.Sprintf("descriptor % x: target %+v, forwarded up to %d %d, of %b", d, target, s.x.capS, s.x.capT, got.active))
+		}
+	}
 }

@@ -35,7 +35,7 @@ type structure struct {
 	offset    uint8
 	targets   int
 	chains    int
-	active    uint32 // decode targets that the sender keeps up
+	active    uint32 // decode targets that the sender keeps up; changes
 	templates []template
 	target    [maxTargets]struct{ spatial, temporal int8 }
 	sizes     [MaxSpatial]size
@@ -50,6 +50,7 @@ type descriptorFacts struct {
 	attached   bool // it brought a structure
 	references bool
 	known      bool // the structure is known, what follows is valid
+	active     uint32
 	kind       template
 }
 
@@ -112,7 +113,7 @@ func (r *Parser) readDescriptor(b []byte) descriptorFacts {
 	if in.bad {
 		return descriptorFacts{}
 	}
-	d.attached = attached
+	d.attached, d.active = attached, active
 	if attached && r.structure != nil && int16(d.number-r.structure.number) < 0 && r.structure.number-d.number < dropout {
 		return d // late: there is a newer one
 	}
@@ -129,7 +130,7 @@ func (d *descriptorFacts) take(s *structure, id uint8) {
 	if i >= len(s.templates) {
 		return
 	}
-	d.known, d.kind = true, s.templates[i]
+	d.known, d.kind, d.active = true, s.templates[i], s.active
 	d.references = d.kind.references
 }
 
@@ -232,7 +233,7 @@ func (r *Parser) describe(d *descriptorFacts, info *Info) {
 		info.Key = info.Key && k.spatial == 0
 		info.entry = info.entry && info.Key
 	}
-	if r.structure.sized && d.begin && !d.references {
+	if r.structure.sized && d.begin && (!d.references || k.spatial > 0) { // upper ones refer at a keyframe, too
 		s := r.structure.sizes[k.spatial]
 		info.Width, info.Height = s.width, s.height
 	}

@@ -72,11 +72,14 @@ func FuzzDescriptor(f *testing.F) {
 				if len(b) != len(payload) || !bytes.Equal(b[:min(at, len(b))], payload[:min(at, len(b))]) || end <= len(b) && !bytes.Equal(b[end:], payload[end:]) {
 					t.Fatalf("% x became % x by %+v", payload, b, out)
 				}
-				d := bytes.Clone(descriptor)
-				out.PatchDescriptor(d)
-				if len(d) > 3 && !bytes.Equal(d[3:], descriptor[3:]) {
-					t.Fatalf("% x became % x", descriptor, d)
+				d := make([]byte, 1+len(descriptor)+growth)
+				n := out.Describe(d[:len(d)-1], descriptor)
+				if d[len(d)-1] != 0 || n != 0 && out.Targets == 0 && (n != len(descriptor) || !bytes.Equal(d[3:n], descriptor[3:])) {
+					t.Fatalf("% x became % x", descriptor, d[:n])
 				}
+				all := out
+				all.Targets = uint32(1+n%31)<<maskBits | 0x155
+				all.Describe(d, descriptor)
 			}
 			now = now.Add(40 * time.Millisecond)
 		}

@@ -46,6 +46,8 @@ type Info struct {
 	id          uint16
 	number      uint16 // frame number of the dependency descriptor
 	numbered    bool
+	structure   *structure // that its templates are of; nil when unknown
+	active      uint32     // the decode targets that the sender keeps up
 	// up is, per spatial layer, the highest temporal layer plus one that who gets
 	// this frame may go up to with it; 0 for none.
 	up [MaxSpatial]uint8
@@ -137,5 +139,8 @@ func (r *Parser) readPayload(p, descriptor []byte, fresh bool, info *Info) {
 	}
 	if d.ok && r.name != codec.VP8 && r.name != codec.VP9 {
 		r.describe(&d, info)
+	}
+	if d.known {
+		info.structure, info.active = r.structure, d.active
 	}
 }

@@ -8,9 +8,12 @@ type Out struct {
 	Timestamp uint32
 	// Patch holds PatchLen bytes, the first in the highest bits, that replace those
 	// at PatchAt in the payload; see Apply.
-	Patch             uint32
+	Patch uint32
+	// Targets are the decode targets that a forwarded dependency descriptor is to call
+	// active, 0 for those that it does: see targetsOf.
+	Targets           uint32
 	Seq               uint16
-	FrameAdd          uint16 // see PatchDescriptor
+	FrameAdd          uint16 // added to its frame number
 	PatchAt, PatchLen uint8
 	Marker            bool
 	// Empty tells to send Seq without a payload: the packet is of a layer that was
@@ -29,14 +32,4 @@ func (o Out) Apply(payload []byte) {
 	var b [4]byte
 	binary.BigEndian.PutUint32(b[:], o.Patch)
 	copy(payload[at:at+n], b[:])
-}
-
-// PatchDescriptor puts the frame number of a copied dependency descriptor
-// (appendix A.8.2 of the AV1 payload format) in line. Its references are
-// relative, and a keyframe brings its own templates: nothing else changes.
-func (o Out) PatchDescriptor(descriptor []byte) {
-	if o.FrameAdd == 0 || len(descriptor) < 3 {
-		return
-	}
-	binary.BigEndian.PutUint16(descriptor[1:], binary.BigEndian.Uint16(descriptor[1:])+o.FrameAdd)
 }

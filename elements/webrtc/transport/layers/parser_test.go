@@ -217,10 +217,12 @@ func TestOut(t *testing.T) {
 		t.Errorf("% x, want % x", b, want)
 	}
 	out.Apply(b[:4]) // too short for it: left alone
-	d := []byte{0xc0, 0xff, 0xff}
-	Out{FrameAdd: 2}.PatchDescriptor(d)
-	if d[0] != 0xc0 || d[1] != 0 || d[2] != 1 {
+	d := make([]byte, 20)
+	out = Out{FrameAdd: 2}
+	if n := out.Describe(d, []byte{0xc0, 0xff, 0xff}); n != 3 || d[0] != 0xc0 || d[1] != 0 || d[2] != 1 {
 		t.Errorf("% x", d)
 	}
-	Out{FrameAdd: 2}.PatchDescriptor(d[:2])
+	if out.Describe(d, d[:2]) != 0 || out.Describe(d[:3], d[:3]) != 0 {
+		t.Error("a descriptor without an end, or without room")
+	}
 }

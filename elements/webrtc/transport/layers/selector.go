@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/pipeline"
 )
 
@@ -30,6 +31,7 @@ type Selector struct {
 	changed bool // the next packet begins another source
 	foreign bool // another source shows up in the place of this
 	off     bool // nothing is wanted
+	bare    bool // see Bare
 	fwd     bool // the frame of the latest packet is forwarded
 	ended   bool // that packet was its last
 	recap   bool // the caps changed with the latest frame
@@ -49,6 +51,7 @@ type Selector struct {
 	strange  uint16 // the latest number that was too old
 	clock    clock
 	pictures pictures
+	activity activity
 	runs     *runs // nil until something was cut
 	cut      uint64
 
@@ -90,6 +93,11 @@ func (x *Selector) Restart() {
 	x.askedAt = time.Time{}
 	x.target.reset()
 }
+
+// Bare says that the subscriber is not forwarded dependency descriptors. Of AV1 in
+// spatial layers it gets the lowest only: decoders find the others' frames by
+// nothing else. To be called before packets are taken.
+func (x *Selector) Bare(yes bool) { x.bare = yes }
 
 // NeedsKey tells whether a keyframe is waited for, or may have to be soon.
 func (x *Selector) NeedsKey() bool {
@@ -188,6 +196,9 @@ func (x *Selector) Take(enc int, p *pipeline.Packet, info *Info, now time.Time) 
 		if x.pictures.shifted {
 			x.pictures.patch(p.Payload, info, x.pictures.idAdd, &out)
 		}
+		if info.structure != nil {
+			out.Targets = x.activity.targetsOf(info, x.capS, x.capT)
+		}
 	}
 	return out, true
 }
@@ -253,6 +264,9 @@ func (x *Selector) begin(enc int, p *pipeline.Packet, info *Info) {
 	x.stuckAt = time.Time{}
 	x.pictures.begin(p.Format, info)
 	x.goalS, x.goalT = x.target.goals(x.enc)
+	if x.bare && info != nil && info.structure != nil && x.pictures.name == codec.AV1 {
+		x.goalS = 0
+	}
 	x.capS, x.capT = x.goalS, x.goalT
 	if x.runs != nil {
 		x.runs.clear()
@@ -294,6 +308,9 @@ func (x *Selector) late(seq uint16, p *pipeline.Packet, info *Info) (Out, bool) 
 	}
 	if x.pictures.shifted || r.id != 0 {
 		x.pictures.patch(p.Payload, info, r.id, &out)
+	}
+	if info.structure != nil {
+		out.Targets = x.activity.targetsOf(info, x.capS, x.capT)
 	}
 	return out, true
 }

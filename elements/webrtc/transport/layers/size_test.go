@@ -12,7 +12,7 @@ func TestSize(t *testing.T) {
 	} else {
 		t.Logf("a Selector has %d bytes, with runs %d more, an Info %d, an Out %d", n, unsafe.Sizeof(runs{}), unsafe.Sizeof(Info{}), unsafe.Sizeof(Out{}))
 	}
-	if n := unsafe.Sizeof(Out{}); n != 16 {
+	if n := unsafe.Sizeof(Out{}); n != 20 {
 		t.Errorf("an Out has %d bytes", n)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/govidu/govidu/internal/codec"
 	"github.com/govidu/govidu/pipeline"
 )
 
@@ -30,6 +31,7 @@ type Source struct {
 	rids      []string
 	encodings [MaxEncodings]encoding
 	begun     bool
+	described bool // AV1 with dependency descriptors
 	born      time.Time
 	rolled    time.Duration // since born
 	rollAt    time.Duration
@@ -81,6 +83,7 @@ func (s *Source) Note(enc int, p *pipeline.Packet, info *Info, now time.Time) {
 	c.at, s.newest = at, at
 	if !c.alive {
 		c.seen, c.alive, e.seen = true, true, true
+		s.described = info.structure != nil && p.Format != nil && p.Format.Codec == codec.AV1
 		s.rollAt = min(s.rollAt, at)
 	}
 	if info.Width != 0 {

@@ -91,18 +91,28 @@ func (x *Selector) evaluate(now time.Time) {
 	if v == nil {
 		return
 	}
-	best, ok := v.choose(g.wish, g.allow)
+	best, ok := v.choose(x.bound(v), g.allow)
 	if !ok {
 		return
 	}
 	if g.picked {
-		best = g.patience(v, best, now)
+		best = x.patience(v, best, now)
 	}
 	x.set(v, best)
 }
 
+// bound is what is wished for, of what the subscriber can be sent.
+func (x *Selector) bound(v *view) pick {
+	wish := x.target.wish
+	if x.bare && v.described && !v.simulcast {
+		wish.rank = 0
+	}
+	return wish
+}
+
 // patience is best, or what is chosen now while it is not time to go up.
-func (g *target) patience(v *view, best pick, now time.Time) pick {
+func (x *Selector) patience(v *view, best pick, now time.Time) pick {
+	g := &x.target
 	at := v.find(g.enc, g.spatial)
 	if at < 0 || !v.ranks[at].alive || g.allow <= 0 {
 		return best
@@ -112,7 +122,7 @@ func (g *target) patience(v *view, best pick, now time.Time) pick {
 		g.riseAt = time.Time{}
 		return best
 	}
-	up, ok := v.choose(g.wish, g.allow/riseRoom)
+	up, ok := v.choose(x.bound(v), g.allow/riseRoom)
 	switch {
 	case !ok || !up.above(have):
 		g.riseAt = time.Time{}

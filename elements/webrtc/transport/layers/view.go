@@ -3,6 +3,7 @@ package layers
 // view is what Selectors see of a Source; never written once it is shown.
 type view struct {
 	simulcast bool
+	described bool // its frames are found by the dependency descriptor only
 	n         int
 	ranks     [MaxSpatial]rank // from the smallest picture
 }
@@ -19,7 +20,7 @@ type rank struct {
 // look makes a view. More than one encoding is a simulcast, whose spatial ids mean
 // nothing; else the spatial layers of the one are the ranks.
 func (s *Source) look() *view {
-	v := &view{}
+	v := &view{described: s.described}
 	seen := 0
 	only := 0
 	for i := range s.encodings {

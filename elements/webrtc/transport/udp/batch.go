@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"time"
 )
 
 // maxZones is how many names of IPv6 zones a Batch remembers.
@@ -11,6 +12,9 @@ const maxZones = 16
 
 // maxFailures is after how many errors in a row a socket is given up.
 const maxFailures = 100
+
+// maxWithin is the longest that ReadWithin waits.
+const maxWithin = time.Millisecond
 
 // Batch holds the datagrams of one ReadBatch. It belongs to one goroutine.
 type Batch struct {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // batchSystem is the one datagram that package net reads at a time.
@@ -36,6 +37,26 @@ func (s *Socket) ReadBatch(b *Batch) (int, error) {
 			return 0, fmt.Errorf("read from %v: %w", s.local, err)
 		}
 	}
+}
+
+// ReadWithin is ReadBatch that gives up after so much time, maxWithin at most, and
+// gives 0 then. 0 waits as ReadBatch does.
+func (s *Socket) ReadWithin(b *Batch, d time.Duration) (int, error) {
+	if d <= 0 {
+		return s.ReadBatch(b)
+	}
+	_ = s.conn.SetReadDeadline(time.Now().Add(min(d, maxWithin)))
+	n, from, err := s.conn.ReadFromUDPAddrPort(b.whole)
+	_ = s.conn.SetReadDeadline(time.Time{})
+	switch {
+	case errors.Is(err, net.ErrClosed):
+		return 0, net.ErrClosed
+	case err != nil:
+		return 0, nil // ReadBatch judges errors
+	}
+	b.got, b.sender = n, unmap(from)
+	copy(b.bufs[0], b.whole[:n])
+	return 1, nil
 }
 
 func (b *Batch) length(int) (int, bool) { return min(b.got, b.size), b.got > b.size }

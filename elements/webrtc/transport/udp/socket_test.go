@@ -91,6 +91,47 @@ func TestReadBatchTakesAll(t *testing.T) {
 	})
 }
 
+// TestReadWithin: nobody waits longer than told for what does not come, nor for what
+// has come or is about to.
+func TestReadWithin(t *testing.T) {
+	a, b := listen(t, "127.0.0.1:0", false), listen(t, "127.0.0.1:0", false)
+	batch := NewBatch(4, 100)
+	send := func() {
+		if err := a.Send([]byte{7}, b.LocalAddr(), 0); err != nil {
+			t.Error(err)
+		}
+	}
+	one := func(n int, err error) {
+		t.Helper()
+		if err != nil || n != 1 {
+			t.Fatal(n, err)
+		}
+		if data, from, _ := batch.Datagram(0); len(data) != 1 || data[0] != 7 || from != a.LocalAddr() {
+			t.Fatalf("%v from %v", data, from)
+		}
+	}
+	if n, err := b.ReadWithin(batch, time.Millisecond); n != 0 || err != nil {
+		t.Fatal(n, err)
+	}
+	send()
+	one(b.ReadWithin(batch, time.Millisecond))
+	send()
+	one(b.ReadWithin(batch, 0))
+	go send()
+	for n, err := 0, error(nil); ; {
+		if n, err = b.ReadWithin(batch, time.Hour); n > 0 || err != nil { // an hour is a millisecond
+			one(n, err)
+			break
+		}
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.ReadWithin(batch, time.Millisecond); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after Close: %v", err)
+	}
+}
+
 func TestTruncation(t *testing.T) {
 	a, b := listen(t, "127.0.0.1:0", false), listen(t, "127.0.0.1:0", false)
 	batch := NewBatch(4, 100)
