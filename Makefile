@@ -45,8 +45,8 @@ bench-elements: build worker have-ffmpeg ; go run ./test/bench $(ARGS) ## What w
 bench-composite: build worker have-ffmpeg-chromium-xvfb ; go run ./test/bench -composed $(ARGS) ## What composites cost, beside xstack and Chromium (run alone)
 bench-peers: build have-janus-livekit ; go run ./test/peers $(ARGS) ## What forwarding costs, beside Janus, LiveKit and naive Pion (run alone)
 
-fuzz: ## Every fuzz target for FUZZTIME (20s)
-	scripts/fuzz.sh $(or $(FUZZTIME),20s)
+fuzz: ## Every fuzz target, or those that FUZZ matches, for FUZZTIME (20s)
+	scripts/fuzz.sh '$(or $(FUZZTIME),20s)' '$(or $(FUZZ),.)'
 lint: ## go vet and the pinned staticcheck
 	go vet ./...
 	cd internal/tools && go build -o ../../.tools/ honnef.co/go/tools/cmd/staticcheck

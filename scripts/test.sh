@@ -41,6 +41,7 @@ tests() { # name, command... : counts packages by the lines of go test
 step "go vet and staticcheck" make --no-print-directory lint
 # shellcheck disable=SC2046 # package paths hold no spaces
 tests "unit tests with -race" env CGO_ENABLED=1 go test -race -timeout 8m $(go list ./... | grep -v /test/)
+step "fuzz, 20 s each" scripts/fuzz.sh 20s 'transport Fuzz(RTPIn|RTCPIn|SDPOffer|SDPAnswer)$|ice FuzzSTUN$|dtls FuzzDTLSFirstFlight$'
 tests "tests with GStreamer" make --no-print-directory test-gst
 tests "end-to-end tests" scripts/node.sh go test -count=1 -p 1 -timeout 20m ./test/...
 

@@ -112,3 +112,27 @@ func BenchmarkFanOut(b *testing.B) {
 	w := x.shard.writer.Stats()
 	b.ReportMetric(float64(w.Packets)/float64(max(w.Messages, 1)), "packets/message")
 }
+
+// BenchmarkFanOutCold is one packet to a hundred subscribers who were not served for a
+// while, without the kernel's part.
+func BenchmarkFanOutCold(b *testing.B) {
+	x := newRoom(b, 100)
+	turn := &turn{}
+	x.batch, x.info = x.batch[:1], x.info[:1]
+	x.frame(turn)
+	for _, s := range x.to { // an IPv6 address, which the socket does not reach
+		s.leg.path = udp.NewPath(x.shard.socket, netip.MustParseAddrPort("[::1]:9"), 0)
+	}
+	trash := make([]byte, 16<<20)
+	n := 0
+	for b.Loop() {
+		b.StopTimer()
+		for i := 0; i < len(trash); i += 64 {
+			trash[i]++
+		}
+		b.StartTimer()
+		x.frame(turn)
+		n += len(x.to)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/packet")
+}

@@ -30,6 +30,7 @@ type scene struct {
 	script []byte
 	held   []*actor // whose packets wait to be delivered in one turn
 	batch  [][]byte
+	left   time.Duration // that may still be let pass
 }
 
 func newScene(t *testing.T) *scene {
@@ -45,7 +46,7 @@ func newScene(t *testing.T) *scene {
 		a.peer.audioOut.red = &redundancy{deep: redMost}
 		a.peer.videoOut.playout = &playout{}
 	}
-	return &scene{studio: s}
+	return &scene{studio: s, left: maxTime}
 }
 
 // byte takes the next one of the script; 0 at its end.
@@ -71,8 +72,11 @@ func (s *scene) bytes() []byte {
 	return b
 }
 
-// maxActs bounds a script.
-const maxActs = 400
+// Bounds of a script.
+const (
+	maxActs = 400
+	maxTime = 15 * time.Second
+)
 
 // play does what the script says.
 func (s *scene) play(script []byte) {
@@ -107,7 +111,9 @@ func (s *scene) act() {
 		s.say(a, s.bytes(), more)
 	case letTimePass:
 		s.flush()
-		s.wait(time.Duration(s.byte()) * 8 * time.Millisecond)
+		d := min(time.Duration(s.byte())*8*time.Millisecond, s.left)
+		s.left -= d
+		s.wait(d)
 	case wishLayer:
 		s.flush()
 		x := s.byte()

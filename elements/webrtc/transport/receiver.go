@@ -18,7 +18,8 @@ type Receiver struct {
 	kind pipeline.Kind
 	out  atomic.Pointer[pipeline.Output]
 
-	level atomic.Int64 // of the latest packet of sound: when, and the byte of RFC 6464
+	redDeep atomic.Int32 // how many earlier packets the latest one repeated; 0 without RED
+	level   atomic.Int64 // of the latest packet of sound: when, and the byte of RFC 6464
 
 	spliceMu sync.Mutex // leaf: changes of the list
 	spliced  atomic.Pointer[[]*Sender]

@@ -120,6 +120,9 @@ func (r *Receiver) unwrap(t *turn, s *inStream, in *rtpIn, b []byte) {
 		r.peer.engine.counters.malformed.Add(1)
 		return
 	}
+	if deep := int32(min(max(len(parts)-1, 1), redMost)); deep != r.redDeep.Load() {
+		r.redDeep.Store(deep)
+	}
 	for i, x := range parts {
 		c, repair := r.codecOf(x.pt)
 		if c == nil || repair || c.pt != x.pt || len(x.payload) == 0 {
@@ -139,6 +142,21 @@ func (r *Receiver) unwrap(t *turn, s *inStream, in *rtpIn, b []byte) {
 			SequenceNumber: in.header.SequenceNumber - uint16(back), Timestamp: in.header.Timestamp - x.age,
 		}}
 		r.take(t, &inStream{ssrc: s.ssrc, enc: s.enc, repair: true}, &earlier, x.payload)
+	}
+}
+
+// repeats has a peer that knows RED be sent it as the publisher does, or more
+// redundantly when it loses packets. deep is how many packets the publisher repeats.
+func (s *Sender) repeats(deep int) {
+	s.redSource = uint8(deep)
+	deep = max(deep, int(s.redWeather))
+	switch {
+	case deep == 0:
+		s.red = nil
+	case s.red == nil:
+		s.red = &redundancy{deep: deep}
+	default:
+		s.red.deep = deep
 	}
 }
 

@@ -124,11 +124,11 @@ func (p *Peer) answerSection(l *leg, i int, offered *section, kbps int) *section
 		s.lines = append(s.lines, p.Sender(m.kind).lines(own.stream, m.retransmits(), m.fec != 0)...)
 	}
 	s.lines = append(s.lines, "a="+m.direction(), "a=fingerprint:"+own.fingerprint)
-	for _, rid := range m.rids {
+	for _, rid := range m.named() {
 		s.lines = append(s.lines, "a=rid:"+rid+" recv")
 	}
-	if len(m.rids) > 0 {
-		s.lines = append(s.lines, "a=simulcast:recv "+strings.Join(m.rids, ";"))
+	if rids := m.named(); len(rids) > 0 {
+		s.lines = append(s.lines, "a=simulcast:recv "+strings.Join(rids, ";"))
 	}
 	for _, pt := range offered.formats {
 		if !m.uses(pt) || slices.Contains(s.formats, pt) {

@@ -92,6 +92,7 @@ type media struct {
 	send, recv bool     // what we may do
 	mixed      bool     // extensions may have two bytes of header (RFC 8285 §6)
 	rids       []string // the encodings that the peer sends (RFC 8853); nil for one
+	grouped    bool     // by their SSRCs: their names are ours
 	declared   []uint32 // SSRCs of the peer's media streams (RFC 5576)
 	repair     map[uint32]uint32
 	fec        uint8 // payload type of FlexFEC, 0 without
@@ -135,6 +136,7 @@ func (d *description) negotiate(s *section, layers, orientation bool) media {
 		m.fec = s.flexFEC()
 	}
 	m.streams(s)
+	m.group(s, layers)
 	return m
 }
 

@@ -30,24 +30,26 @@ type Sender struct {
 	fecSSRC       uint32
 
 	// Guarded by the lock of the Peer's shard.
-	leg      *leg // nil before negotiation
-	live     bool
-	codecs   []rtpCodec
-	ext      extIDs
-	passing  [passedIDs]uint8
-	mid      []byte      // of the section; nil when it is not told
-	midLeft  int         // packets that tell it
-	mixed    bool        // elements with two bytes of header are allowed
-	wide     bool        // and needed
-	playout  *playout    // of pictures; nil before anything was lost
-	red      *redundancy // of sound; nil while nothing is lost
-	lossOver lossOver
-	fec      *fecOut   // of pictures; nil while it is of no use
-	fecSeq   uint32    // with its rollover
-	fecPT    uint8     // 0: not negotiated
-	stamped  bool      // packets carry the time of sending
-	served   job       // the latest, less its items
-	layer    *encoding // of the latest packet, nil when it was pushed
+	leg     *leg // nil before negotiation
+	live    bool
+	codecs  []rtpCodec
+	ext     extIDs
+	passing [passedIDs]uint8
+	mid     []byte      // of the section; nil when it is not told
+	midLeft int         // packets that tell it
+	mixed   bool        // elements with two bytes of header are allowed
+	wide    bool        // and needed
+	playout *playout    // of pictures; nil before anything was lost
+	red     *redundancy // of sound; nil while nothing is lost and the source has none
+	// How many packets are repeated because the source does, or for the weather.
+	redSource, redWeather uint8
+	lossOver              lossOver
+	fec                   *fecOut   // of pictures; nil while it is of no use
+	fecSeq                uint32    // with its rollover
+	fecPT                 uint8     // 0: not negotiated
+	stamped               bool      // packets carry the time of sending
+	served                job       // the latest, less its items
+	layer                 *encoding // of the latest packet, nil when it was pushed
 
 	source    *pipeline.Format // of the latest packet
 	use       *rtpCodec        // for source; nil when not negotiated
@@ -129,6 +131,9 @@ func (s *Sender) Push(p *pipeline.Packet) {
 	if s.parser == nil {
 		s.parser = &layers.Parser{}
 	}
+	if s.redSource != 0 {
+		s.repeats(0)
+	}
 	s.layer = nil
 	x := item{p: p}
 	s.parser.Read(p, nil, &x.info)
@@ -198,6 +203,11 @@ func (s *Sender) serve(t *turn, j *job) {
 	s.served = job{from: j.from, n: j.n}
 	if p := j.from.source.Load(); p != s.publisher {
 		s.follow(p)
+	}
+	if s.kind == pipeline.Audio {
+		if deep := j.from.redDeep.Load(); deep != int32(s.redSource) {
+			s.repeats(int(deep))
+		}
 	}
 	size := 0
 	for i := range j.items {

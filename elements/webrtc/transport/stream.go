@@ -187,6 +187,9 @@ func (l *leg) media(t *turn, b []byte) {
 		r.unwrap(t, s, &in, payload)
 		return
 	}
+	if r.red != 0 && r.redDeep.Load() != 0 {
+		r.redDeep.Store(0)
+	}
 	r.take(t, s, &in, payload)
 	if f := s.enc.fec; f != nil && len(f.waiting) > 0 {
 		r.recovered(t, s.enc)

@@ -228,6 +228,7 @@ func (t *turn) serve(j *job, list []*Sender, at int) (next int) {
 		}
 	}()
 	for next = at; next < len(list); next++ {
+		t.ahead(list, next)
 		if x := list[next]; x.peer.shard.Load() == t.shard {
 			x.serve(t, j)
 		}

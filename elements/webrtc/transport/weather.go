@@ -169,18 +169,16 @@ func (l *leg) watch(t *turn) {
 func (l *leg) adapt(now time.Time) {
 	w := &l.weather
 	w.near(l.roundTrip())
-	if s := l.peer.audioOut; s.leg == l && (w.lossy || s.red != nil) {
-		if s.red == nil {
-			s.red = &redundancy{}
-		}
+	if s := l.peer.audioOut; s.leg == l {
 		switch {
 		case !w.lossy:
-			s.red = nil
+			s.redWeather = 0
 		case w.loss < lossyDeep:
-			s.red.deep = 1
+			s.redWeather = 1
 		default:
-			s.red.deep = redMost
+			s.redWeather = redMost
 		}
+		s.repeats(int(s.redSource))
 	}
 	s := l.peer.videoOut
 	if s.leg != l {

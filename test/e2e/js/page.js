@@ -521,6 +521,24 @@
     async gaps(streamId) {
       return watched.get(streamId).gaps;
     },
+    // Offers of this page put RED before Opus, and have Opus fall silent with its source.
+    async munge() {
+      const { createOffer } = RTCPeerConnection.prototype;
+      RTCPeerConnection.prototype.createOffer = async function (...args) {
+        const offer = await createOffer.apply(this, args);
+        const opus = /a=rtpmap:(\d+) opus\//.exec(offer.sdp);
+        const red = /a=rtpmap:(\d+) red\/48000/.exec(offer.sdp);
+        if (!opus || !red) return offer;
+        const sdp = offer.sdp
+          .replace(new RegExp(`^(m=audio \\S+ \\S+) (.*?)\\b${red[1]}\\b ?(.*)$`, 'm'), `$1 ${red[1]} $2$3`)
+          .replace(new RegExp(`^(a=fmtp:${opus[1]} .*)$`, 'm'), '$1;usedtx=1');
+        return { type: offer.type, sdp };
+      };
+    },
+    async descriptions() {
+      const pc = peerOf(publisher.stream);
+      return { local: pc.localDescription.sdp, remote: pc.remoteDescription.sdp };
+    },
     // How loud the own tone is, from 0 to 1.
     async talk(gain) {
       loudness.gain.value = gain;

@@ -2,6 +2,7 @@
 // others watch what they ask for. What they decode is judged.
 // Usage: node layers.mjs <kms url> <folder of files> <number of switches> [case …]
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:http';
 import { chromium } from 'playwright-core';
 import WebSocket from 'ws';
@@ -46,6 +47,23 @@ const browser = await chromium.launch({
 });
 const page = await (await browser.newContext({ permissions: ['camera', 'microphone'] })).newPage();
 page.on('console', (m) => console.log('page:', m.text()));
+// Simulcast as it was before there were rids: three streams of the same video, named by SSRC.
+await page.addInitScript(() => {
+  window.legacySimulcast = (sdp) => {
+    const [, first, repair] = sdp.match(/a=ssrc-group:FID (\d+) (\d+)\r\n/);
+    const at = sdp.indexOf('a=ssrc-group:FID');
+    const lines = sdp.slice(at).split('\r\n').filter((l) => l.startsWith(`a=ssrc:${first} `));
+    let more = '';
+    const all = [first];
+    for (let i = 0; i < 2; i++) {
+      const [a, b] = [0, 1].map(() => String(1 + Math.floor(Math.random() * 4e9)));
+      all.push(a);
+      more += `a=ssrc-group:FID ${a} ${b}\r\n`;
+      for (const ssrc of [a, b]) for (const l of lines) more += l.replace(first, ssrc) + '\r\n';
+    }
+    return sdp.slice(0, at) + `a=ssrc-group:SIM ${all.join(' ')}\r\n` + sdp.slice(at).trimEnd() + '\r\n' + more;
+  };
+});
 await page.goto(`http://localhost:${http.address().port}/`);
 
 /** Connects a peer of the page with a new endpoint; how is what it sends, or nothing. */
@@ -145,6 +163,25 @@ async function rates(name, ms) {
 
 const prefer = (endpoint, spatial, temporal = -1, size = {}) => invoke(endpoint, 'setPreferredLayer', { spatial, temporal, ...size });
 
+/** A recording of the publisher is decoded to its end, in its full size. */
+async function record(pipeline, publisher, name, height) {
+  const recorder = await create('RecorderEndpoint', { mediaPipeline: pipeline, uri: `file://${folder}/${name}.webm`, mediaProfile: 'WEBM_VIDEO_ONLY' });
+  await invoke(publisher, 'connect', { sink: recorder, mediaType: 'VIDEO' });
+  await invoke(recorder, 'record');
+  await sleep(5000);
+  await invoke(recorder, 'stopAndWait');
+  await rpc('release', { object: recorder });
+  const file = `${folder}/${name}.webm`;
+  const probe = JSON.parse(execFileSync('ffprobe', ['-v', 'error', '-of', 'json', '-show_streams', file])).streams[0];
+  const frames = JSON.parse(execFileSync('ffprobe', ['-v', 'error', '-of', 'json', '-show_frames', '-show_entries', 'frame=width,height,pkt_dts_time', file])).frames;
+  const sizes = {};
+  for (const f of frames) sizes[f.height] = (sizes[f.height] ?? 0) + 1;
+  console.log(`${name}: recorded ${probe.codec_name} ${probe.width}x${probe.height}, frames by height ${JSON.stringify(sizes)}`);
+  assert.equal(probe.height, height);
+  assert.deepEqual(Object.keys(sizes), [String(height)]);
+  assert.ok(frames.length > 20, `${frames.length} frames in 5 s`);
+}
+
 /** One kind of publisher and who watches it. */
 async function run(name, { codec, heights, temporals, low, described = true, bare, ...how }) {
   if (only.length && !only.includes(name)) return;
@@ -200,6 +237,7 @@ async function run(name, { codec, heights, temporals, low, described = true, bar
     assert.ok(d('dropped') <= 2 + 2 * switches, // a keyframe of all layers takes its time
       `${d('dropped')} frames dropped`);
     assert.ok(worst <= 500, `a pause of ${worst} ms`);
+    if (how.record) await record(pipeline, publisher, name, heights.at(-1));
     console.log(`ok ${name} in ${((Date.now() - begin) / 1000).toFixed(0)} s`);
   } catch (e) {
     console.log(`FAIL ${name}: ${e.message.slice(0, 1500)}`);
@@ -215,15 +253,16 @@ const simulcast = (mode) => ({ encodings: [['q', 4, 120_000], ['h', 2, 350_000],
 const big = { width: 1024, height: 576, frameRate: 15, heights: [144, 288, 576] };
 await run('vp8-simulcast', { codec: 'VP8', ...big, temporals: 1, low: 250, ...simulcast('L1T1') });
 await run('vp8-simulcast-t3', { codec: 'VP8', ...big, temporals: 3, low: 250, ...simulcast('L1T3') });
+await run('vp8-grouped', { codec: 'VP8', ...big, temporals: 3, low: 250, legacy: true });
 await run('h264-simulcast', { codec: 'H264', ...big, temporals: 1, low: 250, ...simulcast('L1T1') });
 await run('vp9-l1t3', { codec: 'VP9', ...big, heights: [576], temporals: 3, ...scalable('L1T3') });
 await run('vp9-l2t3', { codec: 'VP9', ...big, heights: [288, 576], temporals: 3, ...scalable('L2T3') });
 await run('vp9-l3t3', { codec: 'VP9', ...big, temporals: 3, low: 250, ...scalable('L3T3') });
-await run('vp9-l3t3-key', { codec: 'VP9', ...big, temporals: 3, low: 250, ...scalable('L3T3_KEY') });
+await run('vp9-l3t3-key', { codec: 'VP9', ...big, temporals: 3, low: 250, record: true, ...scalable('L3T3_KEY') });
 await run('vp9-simulcast', { codec: 'VP9', ...big, temporals: 1, low: 250, ...simulcast('L1T1') });
 await run('av1-l1t3', { codec: 'AV1', ...big, heights: [576], temporals: 3, ...scalable('L1T3') });
 await run('av1-l3t3', { codec: 'AV1', ...big, temporals: 3, low: 250, ...scalable('L3T3') });
-await run('av1-l3t3-key', { codec: 'AV1', ...big, temporals: 3, low: 250, ...scalable('L3T3_KEY') });
+await run('av1-l3t3-key', { codec: 'AV1', ...big, temporals: 3, low: 250, record: true, ...scalable('L3T3_KEY') });
 await run('av1-l3t3-bare', { codec: 'AV1', ...big, described: false, bare: true, temporals: 3, ...scalable('L3T3') });
 await run('av1-simulcast', { codec: 'AV1', ...big, temporals: 1, low: 250, ...simulcast('L1T1') });
 assert.equal(failed.join(), '');

@@ -4,6 +4,8 @@ import (
 	"crypto/aes"
 	"crypto/cipher"
 	"encoding/binary"
+	"reflect"
+	"unsafe"
 )
 
 const (
@@ -45,6 +47,14 @@ func newGCM(masterKey, masterSalt []byte) (*gcm, error) {
 		copy(s.to[:], salt)
 	}
 	return g, nil
+}
+
+// cipher is the memory of what seals and opens RTP: key schedule and tables.
+func (g *gcm) cipher() (unsafe.Pointer, uintptr) {
+	if t := reflect.TypeOf(g.rtp); t.Kind() == reflect.Pointer {
+		return reflect.ValueOf(g.rtp).UnsafePointer(), t.Elem().Size()
+	}
+	return nil, 0
 }
 
 func (g *gcm) overhead() int { return gcmTag }
