@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -110,6 +111,36 @@ func (l *Link) Waiting() (out, in time.Duration) {
 // Command is a command that runs at the far end.
 func (l *Link) Command(name string, args ...string) *exec.Cmd {
 	return exec.Command("ip", append([]string{"netns", "exec", l.Namespace, name}, args...)...)
+}
+
+// Listen opens a UDP socket at the far end, on a free port. The test's end closes it.
+func (l *Link) Listen(t testing.TB) *net.UDPConn {
+	t.Helper()
+	type result struct {
+		conn net.PacketConn
+		err  error
+	}
+	made := make(chan result)
+	go func() {
+		runtime.LockOSThread() // see openTUN
+		ns, err := os.Open("/var/run/netns/" + l.Namespace)
+		if err == nil {
+			err = unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET)
+			ns.Close()
+		}
+		if err != nil {
+			made <- result{err: err}
+			return
+		}
+		conn, err := net.ListenPacket("udp4", net.JoinHostPort(l.There.String(), "0"))
+		made <- result{conn, err}
+	}()
+	r := <-made
+	if r.err != nil {
+		t.Fatalf("listen at the far end: %v", r.err)
+	}
+	t.Cleanup(func() { _ = r.conn.Close() })
+	return r.conn.(*net.UDPConn)
 }
 
 // pump moves packets one way.

@@ -32,11 +32,10 @@ const (
 	omittedKeyFrame                   // a keyframe is waited for
 	omittedPath                       // no selected pair
 	omittedSize                       // it does not fit a datagram
-	omittedQueue                      // it waited too long to be paced
 	omissions
 )
 
-var omissionNames = [omissions]string{"not_connected", "not_negotiated", "no_keyframe", "no_path", "oversized", "paced_too_long"}
+var omissionNames = [omissions]string{"not_connected", "not_negotiated", "no_keyframe", "no_path", "oversized"}
 
 // tally is what one shard counts: plain numbers under its lock, which nobody else
 // writes.

@@ -92,6 +92,7 @@ type client struct {
 	*heard
 	peer          *Peer
 	offer, answer string
+	seq           uint16 // of obey
 }
 
 func newClient(t testing.TB, e *Engine, o webrtctest.Options) *client {

@@ -49,7 +49,9 @@ type Config struct {
 	// time, as CPU tells it or by default this process's, or of a shard's.
 	ShedLoad float64
 	CPU      func() float64
-	haste    int // how much faster than by the clock load is judged, in tests
+	// For tests: how much faster than by the clock load is judged; nothing is paced.
+	haste  int
+	bursts bool
 	// Log gets what goes wrong; nil is silent.
 	Log *slog.Logger
 }
@@ -70,6 +72,7 @@ type Engine struct {
 	rsa      *certificate // nil until the operator names one: the process's is then used
 	counters counters
 	shed     shed
+	pacing   atomic.Int32 // Peers with packets that wait for their turn
 
 	handshakes atomic.Int64 // DTLS handshakes in flight
 	stunRate   *perSource

@@ -79,6 +79,9 @@ func (s *Sender) extend(t *turn, dst []byte, level int) int {
 // counted notes that a packet of media has left, for the estimate.
 func (s *Sender) counted(t *turn, size int) {
 	l := s.leg
+	if l.pace != nil {
+		l.pace.pacer.Spend(size, t.now)
+	}
 	if s.ext.twcc == 0 {
 		l.rate.Count(size)
 		return

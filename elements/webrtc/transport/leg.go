@@ -86,6 +86,7 @@ type leg struct {
 	sendSeq uint16 // transport-wide, of the next packet
 	rate    congestion.Estimator
 	weather weather
+	pace    *pace // nil while the way is not narrow
 	retired bool
 }
 

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/govidu/govidu/elements/webrtc/transport/congestion"
 	"github.com/govidu/govidu/elements/webrtc/transport/layers"
 	"github.com/govidu/govidu/pipeline"
 )
@@ -38,7 +39,9 @@ type Receiver struct {
 	latestPT uint8
 	firSeq   uint8
 	rembBps  uint64
-	wished   int // the least that receivers can take, in bps; 0 until one told
+	incoming *congestion.Incoming // nil without a peer that counts on it
+	fell     bool                 // its estimate, by much
+	wished   int                  // the least that receivers can take, in bps; 0 until one told
 	wishedAt time.Time
 	source   atomic.Pointer[layers.Source] // of video; nil before negotiation
 	view     *layers.Selector              // of simulcast: what is pushed

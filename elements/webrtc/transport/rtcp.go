@@ -219,14 +219,21 @@ func (s *Sender) senderReport(now time.Time) *rtcp.SenderReport {
 }
 
 // capReport is the REMB (draft-alvestrand-rmcat-remb-03) that holds a publisher
-// to the user's cap even if it does not obey b= lines, and to what its receivers
-// asked for; nil without either.
+// to the user's cap even if it does not obey b= lines, to what its receivers
+// asked for, and, if it counts on us for that, to what its way carries; nil without
+// any.
 func (r *Receiver) capReport(c *caps, now time.Time) rtcp.Packet {
 	bps := c.MaxVideoRecv * 1000
 	if r.wished > 0 && now.Sub(r.wishedAt) < wishAge {
 		wished := max(r.wished, c.MinVideoRecv*1000, floorBps)
 		if bps == 0 || wished < bps {
 			bps = wished
+		}
+	}
+	if arriving := r.arriving(now); arriving > 0 {
+		arriving = max(arriving, c.MinVideoRecv*1000, floorBps)
+		if bps == 0 || arriving < bps {
+			bps = arriving
 		}
 	}
 	if bps <= 0 || !r.knows(func(c *rtpCodec) bool { return c.remb }) {

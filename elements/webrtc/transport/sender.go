@@ -183,6 +183,9 @@ func (s *Sender) sourceChanged() {
 func (s *Sender) setLive(t *turn, up bool) {
 	s.live = up
 	s.sayMid()
+	if s.leg != nil && s.kind == pipeline.Video {
+		s.leg.forgetHeld()
+	}
 	s.selector.Restart()
 	s.estimate = estimate{}
 	if up && s.leg != nil && s.kind == pipeline.Video {
@@ -232,6 +235,9 @@ func (s *Sender) take(t *turn, x *item) {
 		at = t.now // a source that is not the network
 	}
 	if s.source != p.Format {
+		if s.leg.pace != nil && s.kind == pipeline.Video {
+			s.leg.release(t, true) // under the codec that they have
+		}
 		if s.source != nil && !s.source.Fits(p.Format) {
 			s.selector.Restart()
 		}
@@ -273,6 +279,14 @@ func (s *Sender) wantKey(t *turn, now time.Time) {
 
 // send writes the packet in its new place and keeps it for retransmission.
 func (s *Sender) send(t *turn, p *pipeline.Packet, out *layers.Out) {
+	if s.leg.pace != nil && s.leg.hold(t, s, p, out) {
+		return
+	}
+	s.emit(t, p, out)
+}
+
+// emit is send for a packet whose turn has come.
+func (s *Sender) emit(t *turn, p *pipeline.Packet, out *layers.Out) {
 	if s.use.nack {
 		s.resend.keep(t, s.use, p, out)
 	}

@@ -149,13 +149,13 @@ func (l *leg) media(t *turn, b []byte) {
 		}
 		s.enc.rename(s.ssrc)
 	}
-	if l.record != nil {
-		if x := in.extension(r.ext.twcc); len(x) == 2 {
-			l.record.Record(binary.BigEndian.Uint16(x), t.now)
-			if l.record.Due(t.now) {
-				l.peer.soon(t.now)
-			}
+	if x := in.extension(r.ext.twcc); len(x) == 2 && l.record != nil {
+		l.record.Record(binary.BigEndian.Uint16(x), t.now)
+		if l.record.Due(t.now) {
+			l.peer.soon(t.now)
 		}
+	} else if !s.repair {
+		r.measured(t, &in, len(b))
 	}
 	if s.enc.fec != nil && !s.repair {
 		s.enc.fec.keep(b[:in.size+len(payload)], in.size, &r.ext)

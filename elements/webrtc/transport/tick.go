@@ -36,7 +36,8 @@ func (p *Peer) soon(at time.Time) {
 
 // tick serves the Engine's Peers until it ends: no Peer has a timer of its own.
 func (e *Engine) tick() {
-	ticker := time.NewTicker(tickEvery)
+	every := tickEvery
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	t := &turn{}
 	for {
@@ -52,6 +53,10 @@ func (e *Engine) tick() {
 				}
 			}
 			e.relieve(now)
+			if e.every() != every {
+				every = e.every()
+				ticker.Reset(every)
+			}
 		}
 	}
 }
@@ -132,8 +137,12 @@ func (l *leg) tick(t *turn, second bool) {
 			l.repair(t, e)
 		}
 		r.askKeyFrames(t)
+		l.tellFall(t, r)
 	}
 	l.steer(t, second)
+	if l.pace != nil {
+		l.release(t, false)
+	}
 	if second {
 		l.watch(t)
 		l.report(t)

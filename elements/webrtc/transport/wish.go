@@ -105,10 +105,17 @@ func (l *leg) steer(t *turn, second bool) {
 	if second {
 		l.wishRate(s, t.now)
 	}
-	if !s.layered && (s.publisher != nil || !l.rate.Active()) {
+	if !l.rate.Active() && !s.layered {
+		return
+	}
+	if !s.layered && s.publisher != nil {
+		if second || l.pace != nil {
+			l.pacing(t, l.rate.Target(t.now))
+		}
 		return
 	}
 	bps := l.rate.Target(t.now)
+	l.pacing(t, bps)
 	if s.layered && (l.rate.Active() || s.estimate.fresh(t.now)) {
 		s.selector.Allow(max(bps-audioShare, 1), t.now)
 	}

@@ -22,7 +22,8 @@ const (
 	settleMore     = 200 * millisecond // besides two round trips
 	settleLeast    = 300 * millisecond
 	settleMost     = second
-	ackedShort     = 5 // bins of 50 ms
+	narrowAge      = 30 * second // for which a queue that grew is remembered
+	ackedShort     = 5           // bins of 50 ms
 	ackedLong      = 16
 )
 
@@ -176,6 +177,16 @@ func (e *Estimator) Feedback(packet []byte, now time.Time) error {
 	e.read(&f, at)
 	e.step(at)
 	return nil
+}
+
+// Narrow tells whether the path has lately shown to carry not much more than the
+// target: a queue grew, or much was lost, or a probe found no more.
+func (e *Estimator) Narrow(now time.Time) bool {
+	if !e.active {
+		return false
+	}
+	at := e.clock.at(now)
+	return e.rate.reduced != 0 && at-e.rate.reduced < narrowAge || e.loss.ceiling > 0 || e.drain.ceiling > 0 || e.probe.failed
 }
 
 // Settled tells how many packets are known to have arrived, and how many not to

@@ -3,14 +3,14 @@ package congestion
 import "time"
 
 const (
-	pacerGain  = 2.5    // tokens come this much faster than the target
-	pacerBurst = 0.04   // seconds of tokens that a bucket holds
-	pacerFrame = 16_000 // bytes that it holds at least: a usual frame passes whole
-	pacerDebt  = 1_500  // bytes that those who do not wait may owe at least
+	PacerGain  = 2.5   // tokens come this much faster than the target
+	pacerBurst = 0.04  // seconds of tokens that a bucket holds
+	pacerFrame = 3_000 // bytes that it holds at least
+	pacerDebt  = 1_500 // bytes that those who do not wait may owe at least
 )
 
 // Pacer smooths bursts of video towards one peer: a token bucket filled at 2.5
-// times the target that holds 40 ms, at least 16 kB. Audio, retransmissions and
+// times the target that holds 40 ms, at least two packets. Audio, retransmissions and
 // probes do not wait, but count. The zero value lets everything pass.
 type Pacer struct {
 	rate  float64 // bytes per second, 0 without a bound
@@ -23,7 +23,7 @@ type Pacer struct {
 func (p *Pacer) Rate(target int, now time.Time) {
 	p.fill(now)
 	began := p.rate == 0
-	p.rate = float64(max(target, 0)) * pacerGain / 8
+	p.rate = float64(max(target, 0)) * PacerGain / 8
 	if began {
 		p.level = p.size()
 	}
