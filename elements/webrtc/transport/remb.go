@@ -8,7 +8,7 @@ import (
 )
 
 // measured takes note of when a packet of video came whose peer counts on REMB: it
-// has negotiated that, and sends no transport-wide numbers. Of a simulcast only the
+// has negotiated that, and no transport-wide feedback. Of a simulcast only the
 // time of sending will do, for each encoding has timestamps of its own.
 func (r *Receiver) measured(t *turn, in *rtpIn, size int) {
 	if r.kind != pipeline.Video {
@@ -20,7 +20,7 @@ func (r *Receiver) measured(t *turn, in *rtpIn, size int) {
 	} else if len(r.encs) == 1 && r.latest != nil {
 		unit = int(r.latest.ClockRate)
 	}
-	if unit == 0 || !r.knows(func(c *rtpCodec) bool { return c.remb }) {
+	if unit == 0 || !r.knows(func(c *rtpCodec) bool { return c.remb && !c.twcc }) {
 		return
 	}
 	if r.incoming == nil {
