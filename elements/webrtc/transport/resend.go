@@ -16,9 +16,10 @@ const (
 	maxResend  = 1024
 	resendSpan = time.Second
 
-	resendTimes = 10 // answers per packet
-	resendPause = 15 * time.Millisecond
-	resendTick  = 4 * time.Millisecond // in which times are kept
+	resendTimes = 10                     // answers per packet
+	resendPause = 15 * time.Millisecond  // at least, and
+	resendLong  = 200 * time.Millisecond // at most
+	resendTick  = 4 * time.Millisecond   // in which times are kept
 
 	// repairOverhead is what a packet costs that is sent again, in bytes besides its
 	// payload; what new packets earn does not count theirs.
@@ -42,6 +43,7 @@ type resendSlot struct {
 	out   layers.Out
 	at    uint16 // when it left, or was last sent again, in resendTick
 	times uint8
+	wide  uint16 // its transport-wide number the last time, if there is a ledger
 }
 
 func (r *resend) keep(t *turn, c *rtpCodec, p *pipeline.Packet, out *layers.Out) {
@@ -93,16 +95,24 @@ func (s *Sender) again(t *turn, seq uint16) {
 	case slot.p == nil || slot.out.Seq != seq:
 		y.unkept++
 		return
-	case slot.times >= resendTimes || slot.times > 0 && now-slot.at < uint16(resendPause/resendTick):
+	case slot.times >= resendTimes || slot.times > 0 && now-slot.at < uint16(s.pause()/resendTick):
 		y.repeated++
 		return
-	case !r.budget.Spend(len(slot.p.Payload) + repairOverhead):
-		y.unaffordable++
-		return
 	}
-	slot.times++
-	slot.at = now
-	if n := s.repeat(t, slot); n > 0 {
+	for i := range s.copies(slot) {
+		if !r.budget.Spend(len(slot.p.Payload) + repairOverhead) {
+			y.unaffordable++
+			return
+		}
+		if i == 0 {
+			slot.times++
+			slot.at = now
+		}
+		n := s.repeat(t, slot)
+		if n == 0 {
+			return
+		}
+		s.enter(slot)
 		s.leg.commit(t, n)
 		s.counted(t, n)
 		s.stats.resent++

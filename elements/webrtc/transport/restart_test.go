@@ -89,7 +89,7 @@ func TestRestart(t *testing.T) {
 				e.demux.RUnlock()
 			}
 			packets := sub.Packets(videoKind)
-			for i, p := range packets[1:] {
+			for i, p := range packets[1:] { // what was lost twice is sent twice
 				if p.SSRC != packets[0].SSRC {
 					t.Fatalf("SSRC %d after %d", p.SSRC, packets[0].SSRC)
 				}

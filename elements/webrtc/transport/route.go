@@ -200,6 +200,12 @@ func (l *leg) route() {
 
 // sendCheck sends a datagram of the agent's.
 func (l *leg) sendCheck(base int, to netip.AddrPort, b []byte) {
+	for range l.checkCopies(b) {
+		l.sendCheckOnce(base, to, b)
+	}
+}
+
+func (l *leg) sendCheckOnce(base int, to netip.AddrPort, b []byte) {
 	switch {
 	case base >= extraBase:
 		if i := base - extraBase; i < len(l.extras) {

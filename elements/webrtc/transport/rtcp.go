@@ -56,7 +56,9 @@ func (l *leg) control(t *turn, b []byte) {
 // controlOne takes one packet of a compound.
 func (l *leg) controlOne(t *turn, b []byte) {
 	if congestion.IsFeedback(b) {
-		_ = l.rate.Feedback(b, t.now)
+		if err := l.rate.Feedback(b, t.now); err == nil && l.peer.videoOut.leg == l {
+			l.peer.videoOut.unasked(t)
+		}
 		return
 	}
 	switch format := b[0] & 31; b[1] {

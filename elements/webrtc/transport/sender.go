@@ -61,6 +61,7 @@ type Sender struct {
 	askedAt   time.Time
 	rolls     rolls
 	resend    resend
+	ledger    *ledger // of video; nil while nothing is lost
 	wished    layerWish
 	estimate  estimate
 	stats     outbound
@@ -289,6 +290,9 @@ func (s *Sender) send(t *turn, p *pipeline.Packet, out *layers.Out) {
 func (s *Sender) emit(t *turn, p *pipeline.Packet, out *layers.Out) {
 	if s.use.nack {
 		s.resend.keep(t, s.use, p, out)
+		if s.ledger != nil {
+			s.enter(s.resend.slot(out.Seq))
+		}
 	}
 	b := s.seal(t, p, out, out.Seq, s.rolls.of(out.Seq))
 	if b == 0 {

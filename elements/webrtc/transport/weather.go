@@ -31,8 +31,8 @@ const (
 )
 
 // weather follows what a peer tells of loss on the way to it, and what is done about
-// it: sound goes out redundantly, more may be sent again, and video is
-// shown later, so that what is sent again comes in time. Guarded by the lock of the
+// it: sound goes out redundantly, more may be sent again, and
+// unasked, and video is shown later, so that what is sent again comes in time. Guarded by the lock of the
 // Peer's shard.
 type weather struct {
 	loss   float64 // share of packets, rises fast and falls slowly
@@ -185,6 +185,7 @@ func (l *leg) adapt(now time.Time) {
 		return
 	}
 	s.resend.budget.Lossy(w.loss)
+	s.keepLedger(w.lossy)
 	l.protect(s)
 	if w.lossy && s.ext.playout != 0 && s.playout == nil {
 		s.playout = &playout{} // and from then on, for the peer keeps what it heard last

@@ -1,13 +1,13 @@
 package congestion
 
 const (
-	budgetShare = 10      // one part in this many of what was sent may be sent again
+	budgetShare = 8       // percent of what was sent that may be sent again
 	budgetMost  = 50      // percent that may be sent again, however much is lost
 	budgetPurse = 256_000 // bytes that can be saved up for a burst of loss
 	budgetStart = budgetPurse / 4
 )
 
-// Budget bounds what is sent again because a peer asked for it: a tenth of what
+// Budget bounds what is sent again because a peer asked for it: 8 % of what
 // was sent, and what has been saved up in a purse of 256 kB, of which a quarter is
 // there from the beginning. However many NACKs a peer sends, it gets no more, unless
 // Lossy says so.
@@ -21,16 +21,15 @@ type Budget struct {
 // what is lost has to be sent again, that may be lost again, and is asked for twice
 // at times. More than a half it is never.
 func (b *Budget) Lossy(loss float64) {
-	usual := 100.0 / budgetShare
 	if !(loss > 0) {
 		loss = 0
 	}
-	b.share = int(min(max(usual, 200*loss), budgetMost))
+	b.share = int(min(max(budgetShare, 200*loss), budgetMost))
 }
 
 // Earn counts a media packet of size bytes that was sent for the first time.
 func (b *Budget) Earn(size int) {
-	b.spent = max(b.spent-max(size, 0)*max(b.share, 100/budgetShare)/100, budgetStart-budgetPurse)
+	b.spent = max(b.spent-max(size, 0)*max(b.share, budgetShare)/100, budgetStart-budgetPurse)
 }
 
 // Spend asks for size bytes to be sent again, and takes them from the purse.

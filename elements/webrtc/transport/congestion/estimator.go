@@ -174,10 +174,26 @@ func (e *Estimator) Feedback(packet []byte, now time.Time) error {
 		e.probe = probe{id: e.probe.id, count: e.probe.count}
 	}
 	e.heard, e.unheard, e.silenced = at, 0, 0
+	e.history.news = e.history.news[:0]
 	e.read(&f, at)
 	e.step(at)
 	return nil
 }
+
+// Follow says whether Lost is asked.
+func (e *Estimator) Follow(on bool) {
+	switch {
+	case !on:
+		e.history.news = nil
+	case e.history.news == nil:
+		e.history.news = make([]uint16, 0, historyNews)
+	}
+}
+
+// Lost are the transport-wide numbers that the latest feedback told to be missing and
+// none before, from the first on and not too many. Some may only have been overtaken.
+// The list is valid until the next feedback. It needs Follow.
+func (e *Estimator) Lost() []uint16 { return e.history.news }
 
 // Narrow tells whether the path has lately shown to carry not much more than the
 // target: a queue grew, or much was lost, or a probe found no more.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -317,5 +318,57 @@ func TestSettled(t *testing.T) {
 				t.Errorf("counted twice: %d, %d", n, m)
 			}
 		})
+	}
+}
+
+// TestLost: what feedback tells to be missing is told once, and only to who asks.
+func TestLost(t *testing.T) {
+	var e Estimator
+	var rec Recorder
+	now := dawn
+	tell := func() []uint16 {
+		t.Helper()
+		now = now.Add(100 * ms)
+		if err := e.Feedback(rec.Build(nil, 1, 2, now), now); err != nil {
+			t.Fatal(err)
+		}
+		return e.Lost()
+	}
+	send := func(first, n int, lost ...int) {
+		for i := range n {
+			now = now.Add(ms)
+			e.Sent(uint16(first+i), 1000, now)
+			if !slices.Contains(lost, first+i) {
+				rec.Record(uint16(first+i), now)
+			}
+		}
+	}
+	rec.Record(65529, now)
+	tell()
+	send(65530, 4, 65532)
+	if got := tell(); got != nil {
+		t.Errorf("nobody asked: %v", got)
+	}
+	e.Follow(true)
+	e.Follow(true)
+	send(65534, 10, 65535, 65540)
+	if got := tell(); !slices.Equal(got, []uint16{65535, 4}) {
+		t.Errorf("told %v", got)
+	}
+	send(65544, 10)
+	if got := tell(); len(got) != 0 {
+		t.Errorf("nothing more was lost, told %v", got)
+	}
+	most := make([]int, 150)
+	for i := range most {
+		most[i] = 65555 + i
+	}
+	send(65554, 160, most...)
+	if got := tell(); len(got) != historyNews || got[0] != 19 {
+		t.Errorf("told %v", got)
+	}
+	e.Follow(false)
+	if got := e.Lost(); got != nil {
+		t.Errorf("nobody asks any more: %v", got)
 	}
 }

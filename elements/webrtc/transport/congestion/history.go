@@ -12,6 +12,8 @@ const (
 	entryCame    = 1 << 12
 	entryCluster = 13
 	clusters     = 7 // 1 to 7; 0 is none
+
+	historyNews = 64 // numbers that Lost tells at a time
 )
 
 // history remembers what was sent, by transport-wide sequence number: six bytes
@@ -22,6 +24,7 @@ type history struct {
 	high uint16
 	next uint16 // the first that settled has not counted
 	any  bool
+	news []uint16 // found missing by the latest feedback; nil: nobody asks
 }
 
 func (h *history) open() {
@@ -76,6 +79,9 @@ func (h *history) missing(seq uint16, n int) (lost int) {
 		if e := &h.info[seq&uint16(len(h.info)-1)]; *e != 0 && *e&(entryMissing|entryCame) == 0 {
 			*e |= entryMissing
 			lost++
+			if len(h.news) < cap(h.news) {
+				h.news = append(h.news, seq)
+			}
 		}
 		seq++
 	}

@@ -86,7 +86,7 @@ func TestPacerTime(t *testing.T) {
 	}
 }
 
-// TestBudget wants a storm of requests to get a tenth and the purse, no more.
+// TestBudget wants a storm of requests to get its share and the purse, no more.
 func TestBudget(t *testing.T) {
 	var b Budget
 	again := func() (sum int) {
@@ -104,7 +104,7 @@ func TestBudget(t *testing.T) {
 		sent += 1200
 		got += again()
 	}
-	if got > sent/budgetShare || got < sent/budgetShare-1000 {
+	if most := sent * budgetShare / 100; got > most || got < most-1000 {
 		t.Errorf("%d again of %d", got, sent)
 	}
 	for range 1_000_000 {
