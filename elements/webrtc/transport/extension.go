@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/pion/rtp"
 
@@ -28,6 +29,9 @@ const (
 	// midTimes is how many packets say to which section a stream belongs (RFC 9143
 	// §15.2), from when the connection is up: until reports must have come.
 	midTimes = 64
+	// elementRoom is what the headers of elements take more when one is added: 15 with
+	// another byte, and what fills them up.
+	elementRoom = 32
 )
 
 // passed lists the negotiated ids of what is passed on, in the order of the ids on
@@ -66,19 +70,31 @@ func (r *Receiver) passOn(p *pipeline.Packet, in *rtpIn) {
 			}
 			if p.Header.ExtensionProfile == 0 { // else the first one decides what fits
 				p.Header.Extension, p.Header.ExtensionProfile = true, wideProfile
+				p.Header.Extensions = r.elements()
 			}
 			_ = p.Header.SetExtension(captureID+uint8(i), r.keep(b[head:head+size]))
 		}
 		b = b[head+size:]
 	}
+	p.Header.Extensions = slices.Clip(p.Header.Extensions) // the packet may be copied
+}
+
+// elements is room for the extensions that a packet keeps.
+func (r *Receiver) elements() []rtp.Extension {
+	if len(r.kept) == 0 {
+		r.kept = make([]rtp.Extension, packetSlab*passedIDs)
+	}
+	room := r.kept[:0:passedIDs]
+	r.kept = r.kept[passedIDs:]
+	return room
 }
 
 // pass adds to a header of n bytes what the publisher's extensions say; it gives
 // the new length.
 func (s *Sender) pass(dst []byte, n int, from *rtp.Header) int {
 	for i, id := range s.passing {
-		if id == 0 || id == s.ext.playout && s.playout != nil {
-			continue
+		if id == 0 || id == s.ext.playout && (s.playout != nil || s.resend.marks != nil) {
+			continue // ours goes before; and what may be sent again must stay as it was
 		}
 		if b := from.GetExtension(captureID + uint8(i)); len(b) > 0 {
 			n = s.element(dst, n, id, b)
@@ -91,6 +107,9 @@ func (s *Sender) pass(dst []byte, n int, from *rtp.Header) int {
 // with one byte of header, all get two, if the peer has agreed to such (a=extmap-allow-mixed);
 // else it is left out.
 func (s *Sender) element(dst []byte, n int, id uint8, value []byte) int {
+	if n+len(value)+elementRoom > len(dst) {
+		return n
+	}
 	wide := n > 12 && dst[12] == wideProfile>>8
 	if !wide && (id > shortLast || len(value) > shortMost || len(value) == 0) {
 		if !s.mixed {
@@ -126,7 +145,7 @@ func fill(dst []byte, n int) int {
 // widen gives the elements of a header of n bytes two bytes of header each
 // (RFC 8285 §4.3).
 func widen(dst []byte, n int) int {
-	var short [96]byte
+	var short [256]byte // 14 ids with 16 bytes at most
 	var from []byte
 	if n > 12 {
 		from = short[:copy(short[:], dst[16:n])]
@@ -178,9 +197,14 @@ func (s *Sender) extendWide(t *turn, dst []byte, level int) int {
 // takeIDs takes the header extensions of a description. The caller holds the
 // shard's lock.
 func (s *Sender) takeIDs(m *media) {
+	old, mixed := s.ext, s.mixed
 	s.ext, s.mixed = m.ext, m.mixed
 	if !m.mixed {
 		s.ext.descriptor = 0 // some are too long for elements with one byte of header
+	}
+	s.stamped = s.stamped && s.ext.sendTime != 0
+	if s.ext != old || s.mixed != mixed {
+		s.resend.clear()
 	}
 	s.wide, s.passing = s.ext.usesWide(), s.ext.passed()
 	s.mid = nil

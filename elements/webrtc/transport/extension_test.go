@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
 
+	"github.com/govidu/govidu/elements/webrtc/transport/layers"
 	"github.com/govidu/govidu/elements/webrtc/webrtctest"
+	"github.com/govidu/govidu/internal/codec"
+	"github.com/govidu/govidu/pipeline"
 )
 
 const extOffset = "urn:ietf:params:rtp-hdrext:toffset"
@@ -255,5 +259,110 @@ func TestUnturned(t *testing.T) {
 	c.meet()
 	if strings.Contains(c.answer, extOrientation) || !strings.Contains(c.answer, extColor) {
 		t.Errorf("answer\n%s", c.answer)
+	}
+}
+
+// most is a packet whose extensions are as long as a header with one byte per element
+// allows, except the last.
+func most(t testing.TB, last int) *rtp.Header {
+	h := &rtp.Header{Extension: true, ExtensionProfile: wideProfile}
+	for i := range passedIDs {
+		n := shortMost
+		if i == passedIDs-1 {
+			n = last
+		}
+		if err := h.SetExtension(captureID+uint8(i), bytes.Repeat([]byte{byte(i + 1)}, n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return h
+}
+
+// TestExtensionsFit writes as many and as long extensions as there are.
+func TestExtensionsFit(t *testing.T) {
+	s, _ := boundSender(t, pipeline.Video, videoCodec(codec.VP8, 96, ""))
+	s.takeIDs(&media{mid: strings.Repeat("m", shortMost), mixed: true, ext: extIDs{
+		mid: 1, twcc: 2, sendTime: 3, capture: 4, orientation: 5, color: 6, content: 7, playout: 8, descriptor: 9,
+	}})
+	s.use, s.stamped = &s.codecs[0], true
+	for _, last := range []int{1, 16, 17, 255} {
+		for _, room := range []int{1500, 500, 200} {
+			s.sayMid()
+			b := make([]byte, room)
+			p := &pipeline.Packet{Header: *most(t, last)}
+			n := s.header(&turn{now: time.Now()}, b, p, &layers.Out{}, 1)
+			n = s.element(b, n, s.ext.descriptor, bytes.Repeat([]byte{9}, 200))
+			var h rtp.Header
+			if read, err := h.Unmarshal(b[:n]); err != nil || read != n {
+				t.Fatalf("%d bytes in %d: %d of %d, %v", last, room, read, n, err)
+			}
+			for i, id := range s.passing {
+				if got := h.GetExtension(id); got == nil && room == 1500 || got != nil && !bytes.Equal(got, p.Header.GetExtension(captureID+uint8(i))) {
+					t.Errorf("%d bytes in %d: extension %d is % x", last, room, id, got)
+				}
+			}
+			if got := h.GetExtension(s.ext.mid); string(got) != string(s.mid) {
+				t.Errorf("mid %q", got)
+			}
+		}
+	}
+}
+
+// TestSameAgain sends a packet again under its own number after what may differ in a
+// header does.
+func TestSameAgain(t *testing.T) {
+	for name, ids := range map[string]extIDs{
+		"short": {mid: 1, twcc: 2, sendTime: 3, capture: 4, color: 6, playout: 8}, "wide": {mid: 21, twcc: 22, sendTime: 23, capture: 24, color: 26, playout: 28},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, _ := boundSender(t, pipeline.Video, videoCodec(codec.VP8, 96, ""))
+			s.use = &s.codecs[0]
+			s.use.nack, s.use.rtx = true, 0
+			s.takeIDs(&media{mid: strings.Repeat("m", shortMost), mixed: true, ext: ids})
+			s.stamped, s.playout = true, &playout{}
+			s.midLeft = 1
+			p := &pipeline.Packet{Header: *most(t, 3)}
+			out := &layers.Out{Seq: 7}
+			tn := &turn{now: time.Now()}
+			s.resend.keep(tn, s.use, p, out)
+			first, second := make([]byte, 1500), make([]byte, 1500)
+			n := s.header(tn, first, p, out, 7)
+			if s.midLeft != 0 {
+				t.Fatal("the mid is not told")
+			}
+			s.header(tn, second, &nothing, out, 7) // a repair packet with this number
+			s.playout, s.leg.sendSeq, s.resend.again = nil, 99, true
+			clear(second)
+			if m := s.header(&turn{now: tn.now.Add(time.Second)}, second, p, out, 7); !bytes.Equal(first[:n], second[:m]) {
+				t.Errorf("first % x\nagain % x", first[:n], second[:m])
+			}
+		})
+	}
+}
+
+// TestPassingAllocates wants next to nothing allocated for extensions that are passed
+// on, per packet and not per subscriber.
+func TestPassingAllocates(t *testing.T) {
+	x := newRoom(t, 10)
+	for _, s := range x.to {
+		s.takeIDs(&media{mixed: true, ext: extIDs{twcc: 3, capture: 4, orientation: 5, color: 16}})
+	}
+	for _, p := range x.batch {
+		p.Header.Extension, p.Header.ExtensionProfile, p.Header.Extensions = true, wideProfile, most(t, 16).Extensions
+	}
+	tn := &turn{}
+	x.frame(tn)
+	if n := testing.AllocsPerRun(200, func() { x.frame(tn) }); n != 0 {
+		t.Errorf("%v allocations per frame", n)
+	}
+	in := rtpIn{ext: []byte{4<<4 | 7, 1, 2, 3, 4, 5, 6, 7, 8, 5 << 4, 3, 6<<4 | 1, 9, 9}}
+	r := x.from
+	r.takeIDs(&media{ext: extIDs{capture: 4, orientation: 5, color: 6}})
+	var p pipeline.Packet
+	if n := testing.AllocsPerRun(1600, func() { p = pipeline.Packet{}; r.passOn(&p, &in) }); n >= 1 {
+		t.Errorf("%v allocations per packet", n)
+	}
+	if got := p.Header.GetExtension(captureID); len(got) != 8 || len(p.Header.Extensions) != 3 {
+		t.Errorf("kept %v", p.Header.Extensions)
 	}
 }

@@ -37,7 +37,7 @@ func newScene(t *testing.T) *scene {
 	s := newStudio(t)
 	one, many := s.enter(0, actorFull, srtp.AEADAES128GCM), s.enter(1, actorLayers, srtp.AES128CMHMACSHA180)
 	full, plain := s.enter(0, actorFull, srtp.AEADAES128GCM), s.enter(1, actorPlain, srtp.AES128CMHMACSHA180)
-	layered, plain2 := s.enter(0, actorFull, srtp.AEADAES256GCM), s.enter(1, actorPlain, srtp.AES128CMHMACSHA180)
+	layered, plain2 := s.enter(0, actorFull, srtp.AEADAES256GCM), s.enter(1, actorPlain, srtp.AEADAES128GCM)
 	fed := s.enter(1, actorFull, srtp.AES128CMHMACSHA180)
 	s.watch(one, true, full, plain)
 	s.watch(many, true, layered, plain2)
@@ -45,6 +45,8 @@ func newScene(t *testing.T) *scene {
 	for _, a := range []*actor{full, layered} { // as if sound was lost on the way
 		a.peer.audioOut.red = &redundancy{deep: redMost}
 		a.peer.videoOut.playout = &playout{}
+		a.leg.weather = weather{lossy: true, loss: 0.1, rtt: 2 * fecFar, at: time.Now()}
+		a.leg.protect(a.peer.videoOut)
 	}
 	return &scene{studio: s, left: maxTime}
 }
@@ -231,6 +233,9 @@ func (a *actor) media(s *scene) []byte {
 func (a *actor) repair(s *scene) []byte {
 	f, back := s.byte(), s.byte()
 	enc := f >> 3 & 3
+	if f&7 == 7 {
+		return a.parity(s, enc, back, f&0x80 != 0)
+	}
 	x := &a.streams[5]
 	x.seq++
 	b := make([]byte, 12, 200)
@@ -244,6 +249,33 @@ func (a *actor) repair(s *scene) []byte {
 	binary.BigEndian.PutUint32(b[8:], 2002+10*uint32(enc))
 	b = binary.BigEndian.AppendUint16(b, a.streams[enc].seq-uint16(back))
 	return a.rtp(append(b, s.bytes()...))
+}
+
+// parity is a repair packet of FlexFEC: for the one packet that the script gives the
+// bytes of, or with any header.
+func (a *actor) parity(s *scene, enc, back byte, wild bool) []byte {
+	x := &a.streams[6]
+	x.seq++
+	b := make([]byte, 12, 200)
+	b[0], b[1] = 0x80, 49
+	binary.BigEndian.PutUint16(b[2:], x.seq)
+	binary.BigEndian.PutUint32(b[8:], 2003)
+	head := make([]byte, fecLeast)
+	if wild {
+		copy(head, s.bytes())
+	} else {
+		f := s.byte()
+		head[0], head[1] = f>>4&0x3f, payloadTypes[f&7]|f&0x80
+		head[8], head[18] = 1, 0xc0
+	}
+	rest := s.bytes()
+	if !wild {
+		binary.BigEndian.PutUint16(head[2:], uint16(len(rest)))
+	}
+	binary.BigEndian.PutUint32(head[4:], a.streams[enc].ts)
+	binary.BigEndian.PutUint32(head[12:], 2001+10*uint32(enc))
+	binary.BigEndian.PutUint16(head[16:], a.streams[enc].seq-uint16(back))
+	return a.rtp(append(append(b, head...), rest...))
 }
 
 // about makes a compound speak of streams that there are, and of packets that the
@@ -349,6 +381,10 @@ func FuzzRTPIn(f *testing.F) {
 	}
 	descriptor := []byte{0xc5, 0x12, 0x34, 0x80, 0x50, 0x81, 0xaa, 0x14, 0x48, 0x82, 0x24, 0x4f, 0xd0, 0xb3}
 	f.Add(joined(act(sayMedia, 1, 5|0xe0, 0x80), sized(descriptor...), sized(keyPayload[5]...), opening(1, 5)))
+	for _, who := range []int{0, 1} {
+		f.Add(joined(opening(who, 2), act(sayMedia, who, 2|0xc0, 2), sized(nextPayload[2]...), act(sayRepair, who, 7, 1, 2), sized(nextPayload[2]...),
+			act(sayRepair, who, 0x87, 3), sized(0, 1, 0, 9, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0f, 0xff), sized(0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5), opening(who, 2)))
+	}
 	f.Add(joined(act(sayMedia, 0, 1), sized(0xef, 0x0f, 0, 2, 0x6f, 1, 2, 3), act(sayMedia, 0, 1), sized(0xef, 0x0f, 0, 2, 0xef, 1, 2, 1, 0x6f, 1, 2, 3, 4)))
 	f.Add(joined(act(sayRTP, 0), sized(0xbf, 96, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0x10, 0), act(sayAnything, 3), sized(0x80, 96, 0, 1)))
 	f.Fuzz(func(t *testing.T, script []byte) {
@@ -380,7 +416,7 @@ func FuzzRTCPIn(f *testing.F) {
 		{0x80, 204, 0, 2, 0, 0, 0, 1, 'n', 'a', 'm', 'e'}, {0x81, 192, 0, 1, 0, 0, 0, 1}, {0x8b, 205, 0, 2, 0, 0, 0, 1, 0, 0, 0, 9},
 	} {
 		script := []byte{}
-		for who := range 5 {
+		for who := range 7 {
 			script = joined(script, act(sayFeedback, who), sized(b...), act(sayRTCP, who), sized(b...), act(letTimePass, 0, 4))
 		}
 		f.Add(script)

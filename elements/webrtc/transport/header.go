@@ -23,7 +23,12 @@ func (s *Sender) header(t *turn, dst []byte, p *pipeline.Packet, out *layers.Out
 			level = int(b[0])
 		}
 	}
-	n := s.extend(t, dst, level)
+	n := 0
+	if p == &nothing { // not of the stream whose number it has
+		n = s.extend(t, dst, level)
+	} else {
+		n = s.extensible(t, dst, level, seq)
+	}
 	if p.Header.Extension {
 		n = s.pass(dst, n, &p.Header)
 	}

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pion/rtp"
+
 	"github.com/govidu/govidu/elements/webrtc/transport/congestion"
 	"github.com/govidu/govidu/elements/webrtc/transport/layers"
 	"github.com/govidu/govidu/pipeline"
@@ -49,6 +51,7 @@ type Receiver struct {
 	batches  uint64
 	burst    burst
 	slab     []byte
+	kept     []rtp.Extension // room for those of packets to come
 	packets  []pipeline.Packet
 }
 

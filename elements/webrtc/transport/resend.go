@@ -35,6 +35,17 @@ type resend struct {
 	budget congestion.Budget
 	rtxSeq uint32 // with its rollover
 	latest uint16 // sequence number
+
+	marks []mark // of what is in slots, for a peer without a stream of retransmissions
+	again bool   // what is written now is sent again under its own number
+}
+
+// mark is the part of a packet's header that depends on when it left: its extensions
+// with their head. What is sent again under its own number must be the same packet to
+// the last bit, or it betrays the key of its authentication (RFC 5116 §5.1.1).
+type mark struct {
+	n uint8
+	b [47]byte // the most that extend writes
 }
 
 // resendSlot is small: there are many.
@@ -53,6 +64,10 @@ func (r *resend) keep(t *turn, c *rtpCodec, p *pipeline.Packet, out *layers.Out)
 	if r.codec != c { // what was sent under another payload type is not sent again
 		clear(r.slots)
 		r.codec = c
+		r.marks = nil
+	}
+	if c.rtx == 0 && len(r.marks) < len(r.slots) {
+		r.marks = make([]mark, len(r.slots))
 	}
 	now := t.tick()
 	slot := r.slot(out.Seq)
@@ -66,13 +81,21 @@ func (r *resend) keep(t *turn, c *rtpCodec, p *pipeline.Packet, out *layers.Out)
 
 func (r *resend) slot(seq uint16) *resendSlot { return &r.slots[int(seq)&(len(r.slots)-1)] }
 
+func (r *resend) markOf(seq uint16) *mark { return &r.marks[int(seq)&(len(r.marks)-1)] }
+
 // grow makes room for twice as many.
 func (r *resend) grow() {
-	old := r.slots
+	old, marks := r.slots, r.marks
 	r.slots = make([]resendSlot, 2*len(old))
+	if marks != nil {
+		r.marks = make([]mark, len(r.slots))
+	}
 	for i := range old {
 		if old[i].p != nil {
 			*r.slot(old[i].out.Seq) = old[i]
+			if marks != nil {
+				*r.markOf(old[i].out.Seq) = marks[i]
+			}
 		}
 	}
 }
@@ -80,7 +103,26 @@ func (r *resend) grow() {
 // tick is the time in resendTick, which wraps.
 func (t *turn) tick() uint16 { return uint16(t.now.UnixNano() / int64(resendTick)) }
 
-func (r *resend) clear() { r.slots, r.codec = nil, nil }
+func (r *resend) clear() { r.slots, r.codec, r.marks = nil, nil, nil }
+
+// extensible is extend for a packet of the stream of a number, which may have to be
+// written once more.
+func (s *Sender) extensible(t *turn, dst []byte, level int, seq uint16) int {
+	r := &s.resend
+	if r.marks == nil || s.use.rtx != 0 {
+		return s.extend(t, dst, level)
+	}
+	m := r.markOf(seq)
+	if !r.again {
+		n := s.extend(t, dst, level)
+		m.n = uint8(copy(m.b[:], dst[rtpFixed:n]))
+		return n
+	}
+	if m.n > 0 {
+		dst[0] |= 0x10
+	}
+	return rtpFixed + copy(dst[rtpFixed:], m.b[:m.n])
+}
 
 // again sends one packet again that a NACK asks for.
 func (s *Sender) again(t *turn, seq uint16) {
@@ -114,7 +156,11 @@ func (s *Sender) again(t *turn, seq uint16) {
 		}
 		s.enter(slot)
 		s.leg.commit(t, n)
-		s.counted(t, n)
+		if r.codec.rtx != 0 {
+			s.counted(t, n)
+		} else {
+			s.leg.rate.Count(n) // it has the transport-wide number of the first time
+		}
 		s.stats.resent++
 		y.resent++
 		y.resentBytes += uint64(n)
@@ -126,6 +172,8 @@ func (s *Sender) again(t *turn, seq uint16) {
 func (s *Sender) repeat(t *turn, slot *resendSlot) int {
 	r := &s.resend
 	if r.codec.rtx == 0 {
+		r.again = true
+		defer func() { r.again = false }()
 		return s.seal(t, slot.p, &slot.out, slot.out.Seq, s.rolls.of(slot.out.Seq))
 	}
 	payload := slot.p.Payload

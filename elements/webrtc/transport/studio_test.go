@@ -65,7 +65,7 @@ func actorPlan(full bool, more string) *plan {
 			}
 		}
 	}
-	b.WriteString("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE audio video\r\n")
+	b.WriteString("v=0\r\no=- 1 1 IN IP4 0.0.0.0\r\ns=-\r\nt=0 0\r\na=group:BUNDLE audio video\r\na=extmap-allow-mixed\r\n")
 	section("audio", "111 63 0")
 	b.WriteString("a=rtpmap:111 opus/48000/2\r\n")
 	if full {
@@ -83,7 +83,13 @@ func actorPlan(full bool, more string) *plan {
 			formats += " " + rtx(pt)
 		}
 	}
+	if full {
+		formats += " 49"
+	}
 	section("video", formats[1:])
+	if full {
+		b.WriteString("a=rtpmap:49 flexfec-03/90000\r\na=fmtp:49 repair-window=10000000\r\n")
+	}
 	for _, x := range list {
 		pt, name, _ := strings.Cut(x, " ")
 		fmt.Fprintf(&b, "a=rtpmap:%s %s/90000\r\na=rtcp-fb:%s goog-remb\r\na=rtcp-fb:%s ccm fir\r\na=rtcp-fb:%s nack\r\na=rtcp-fb:%s nack pli\r\n", pt, name, pt, pt, pt, pt)
@@ -204,6 +210,7 @@ func (s *studio) enter(shard int, pl *plan, profile srtp.Profile) *actor {
 	a.leg = l
 	p.shard.Store(s.e.shards[shard])
 	p.audioOut.ssrc, p.audioOut.rtxSSRC, p.videoOut.ssrc, p.videoOut.rtxSSRC = 11, 12, 21, 22
+	p.videoOut.fecSSRC = 23
 	p.under(func(t *turn) {
 		for _, i := range pl.use {
 			m := pl.media[i]
@@ -372,7 +379,7 @@ func (a *actor) hearMedia(b []byte) {
 	v := a.peer.videoOut
 	kind := pipeline.Video
 	switch ssrc {
-	case v.ssrc, v.rtxSSRC:
+	case v.ssrc, v.rtxSSRC, v.fecSSRC:
 	case a.peer.audioOut.ssrc:
 		kind = pipeline.Audio
 	default:
@@ -381,14 +388,16 @@ func (a *actor) hearMedia(b []byte) {
 	}
 	size := len(b)
 	name := uint64(ssrc)<<16 | uint64(seq)
-	if a.profile == srtp.AES128CMHMACSHA180 { // what is encrypted only, of a packet that is sent again
-		sum := maphash.Bytes(studioSeed, b[n:len(b)-10])
-		if old, ok := a.heard[name]; ok && old == sum {
-			a.again += size
-			return
-		}
-		a.heard[name] = sum
+	same := b // of a packet that is sent again
+	if a.profile == srtp.AES128CMHMACSHA180 {
+		same = b[n : len(b)-10]
 	}
+	sum := maphash.Bytes(studioSeed, same)
+	if old, ok := a.heard[name]; ok && old == sum {
+		a.again += size
+		return
+	}
+	a.heard[name] = sum
 	payload, err := a.opener.Open(b, n)
 	if err != nil {
 		a.t.Errorf("SSRC %d number %d: %v", ssrc, seq, err)
@@ -397,6 +406,13 @@ func (a *actor) hearMedia(b []byte) {
 	var h rtp.Header
 	if _, err := h.Unmarshal(b); err != nil {
 		a.t.Errorf("%v: % x", err, b[:n])
+		return
+	}
+	if ssrc == v.fecSSRC {
+		if _, ok := readFEC(payload); !ok || h.PayloadType != v.fecPT {
+			a.t.Errorf("FlexFEC % x", payload)
+		}
+		a.again += size
 		return
 	}
 	c, repair := a.codecOf(kind, h.PayloadType)
