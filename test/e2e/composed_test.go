@@ -183,7 +183,7 @@ func (f frame) deviation(x, y, width, height int) float64 {
 }
 
 // startFilm has one page publish into a composed recording for a while.
-func startFilm(t *testing.T, s *server) (id string) {
+func startFilm(t *testing.T, s *server) (id string, begun time.Time) {
 	t.Helper()
 	id = s.session(map[string]any{"customSessionId": "crash"})
 	token, _ := s.connection(id, "PUBLISHER", nil)
@@ -192,19 +192,20 @@ func startFilm(t *testing.T, s *server) (id string) {
 	anna.publish(small())
 	var rec recording
 	s.rest(200, "POST", "/recordings/start", map[string]any{"session": id, "resolution": "320x240", "frameRate": 15}, &rec)
+	begun = time.Now()
 	eventually(t, eventDeadline, "the page is in the picture", func() error {
 		var now layoutState
 		s.rest(200, "GET", "/recordings/"+rec.ID+"/layout", nil, &now)
 		return want(len(now.Tiles) == 1 && !now.Tiles[0].Avatar, "tiles %+v", now.Tiles)
 	})
 	runFor(t, 3*time.Second, "the page is recorded", func() error { return nil })
-	return rec.ID
+	return rec.ID, begun
 }
 
 // A media worker that dies costs a gap, and the same file goes on.
 func TestComposedWorkerDies(t *testing.T) {
 	s := startServer(t)
-	id := startFilm(t, s)
+	id, begun := startFilm(t, s)
 	workers := children(t, s.proc.cmd.Process.Pid)
 	if len(workers) == 0 {
 		t.Fatal("nothing composes")
@@ -220,15 +221,20 @@ func TestComposedWorkerDies(t *testing.T) {
 		s.rest(200, "GET", "/recordings/"+id, nil, &r)
 		return want(r.Status == "started", "it is %s", r.Status)
 	})
+	eventually(t, 2*eventDeadline, "the page is in the picture again", func() error { // a busy machine's next worker begins late
+		var now layoutState
+		s.rest(200, "GET", "/recordings/"+id+"/layout", nil, &now)
+		return want(len(now.Tiles) == 1 && !now.Tiles[0].Avatar, "tiles %+v", now.Tiles)
+	})
+	length := time.Since(begun)
 	s.rest(200, "POST", "/recordings/stop/"+id, nil, nil)
+	most := time.Since(begun)
 	s.recordingIs(id, "ready")
 	film := s.fetch(id, id+".mp4")
 	p := probe(t, film)
 	plays(t, film)
 	t.Logf("killed %d workers, %v after that: %v, %v packets", len(workers), time.Since(killed), p.Duration, p.Packets)
-	if err := near(p.Duration, 8*time.Second, 3*time.Second); err != nil {
-		t.Errorf("duration: %v", err)
-	}
+	within(t, "duration", p.Duration, length-3*time.Second, most+2*time.Second)
 	if missing := p.Duration.Seconds() - p.Packets["video"]/15; missing > 2 {
 		t.Errorf("%.1f s of pictures are missing", missing)
 	}
@@ -240,7 +246,7 @@ func TestComposedWorkerDies(t *testing.T) {
 // A server that dies leaves a file that the next one finishes.
 func TestComposedServerDies(t *testing.T) {
 	s := startServer(t)
-	id := startFilm(t, s)
+	id, _ := startFilm(t, s)
 	s.kill9()
 	next := startServerIn(t, s.home)
 	ready := next.recordingIs(id, "ready")

@@ -31,7 +31,7 @@ func TestStorage(t *testing.T) {
 		"--s3-access-key=" + storage.S3AccessKey, "--s3-secret-key=" + storage.S3SecretKey, `--s3-headers={"x-amz-meta-site":"one"}`,
 	}
 	s := startServer(t, flags...)
-	id := startFilm(t, s)
+	id, _ := startFilm(t, s)
 	var r recording
 	s.rest(200, "POST", "/recordings/stop/"+id, nil, &r)
 	if r.Status != "stopped" && r.Status != "ready" {

@@ -154,9 +154,9 @@ func (s *Sender) again(t *turn, seq uint16) {
 		if n == 0 {
 			return
 		}
-		s.enter(slot)
 		s.leg.commit(t, n)
 		if r.codec.rtx != 0 {
+			s.enter(slot)
 			s.counted(t, n)
 		} else {
 			s.leg.rate.Count(n) // it has the transport-wide number of the first time

@@ -38,8 +38,8 @@ func TestResendSame(t *testing.T) {
 	}
 	first := out.list
 	out.list = nil
-	time.Sleep(2 * resendPause)
 	s.peer.under(func(t *turn) {
+		t.now = t.now.Add(time.Second)
 		latest := s.resend.latest
 		s.heard(t, &rtcp.TransportLayerNack{Nacks: []rtcp.NackPair{{PacketID: latest - 9, LostPackets: 0xff}}})
 	})
