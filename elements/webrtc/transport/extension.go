@@ -92,7 +92,7 @@ func (r *Receiver) elements() []rtp.Extension {
 // pass adds to a header of n bytes what the publisher's extensions say; it gives
 // the new length.
 func (s *Sender) pass(dst []byte, n int, from *rtp.Header) int {
-	for i, id := range s.passing {
+	for i, id := range s.ext.passed() {
 		if id == 0 || id == s.ext.playout && (s.playout != nil || s.resend.marks != nil) {
 			continue // ours goes before; and what may be sent again must stay as it was
 		}
@@ -185,7 +185,7 @@ func (s *Sender) extendWide(t *turn, dst []byte, level int) int {
 	}
 	if s.midLeft > 0 {
 		s.midLeft--
-		n = s.element(dst, n, s.ext.mid, s.mid)
+		n = s.element(dst, n, s.ext.mid, []byte(*s.mid))
 	}
 	if level >= 0 {
 		b[0] = byte(level)
@@ -206,10 +206,11 @@ func (s *Sender) takeIDs(m *media) {
 	if s.ext != old || s.mixed != mixed {
 		s.resend.clear()
 	}
-	s.wide, s.passing = s.ext.usesWide(), s.ext.passed()
+	s.wide = s.ext.usesWide()
 	s.mid = nil
 	if s.ext.mid != 0 && len(m.mid) > 0 && len(m.mid) <= shortMost {
-		s.mid = []byte(m.mid)
+		mid := m.mid
+		s.mid = &mid
 	}
 	s.sayMid()
 }

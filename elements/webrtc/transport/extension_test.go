@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/rtp"
@@ -296,12 +297,12 @@ func TestExtensionsFit(t *testing.T) {
 			if read, err := h.Unmarshal(b[:n]); err != nil || read != n {
 				t.Fatalf("%d bytes in %d: %d of %d, %v", last, room, read, n, err)
 			}
-			for i, id := range s.passing {
+			for i, id := range s.ext.passed() {
 				if got := h.GetExtension(id); got == nil && room == 1500 || got != nil && !bytes.Equal(got, p.Header.GetExtension(captureID+uint8(i))) {
 					t.Errorf("%d bytes in %d: extension %d is % x", last, room, id, got)
 				}
 			}
-			if got := h.GetExtension(s.ext.mid); string(got) != string(s.mid) {
+			if got := h.GetExtension(s.ext.mid); string(got) != *s.mid {
 				t.Errorf("mid %q", got)
 			}
 		}
@@ -364,5 +365,14 @@ func TestPassingAllocates(t *testing.T) {
 	}
 	if got := p.Header.GetExtension(captureID); len(got) != 8 || len(p.Header.Extensions) != 3 {
 		t.Errorf("kept %v", p.Header.Extensions)
+	}
+}
+
+// TestSenderSize wants a Sender to be of a size that begins with a cache line, or what
+// is fetched ahead of its use is another line more.
+func TestSenderSize(t *testing.T) {
+	const most = 1024 - 8 // the runtime's header of the allocation
+	if n := unsafe.Sizeof(Sender{}); n > most && unsafe.Sizeof(uintptr(0)) == 8 {
+		t.Errorf("a Sender has %d bytes, want at most %d", n, most)
 	}
 }

@@ -61,8 +61,8 @@ func (s *Sender) extend(t *turn, dst []byte, level int) int {
 	}
 	if s.midLeft > 0 {
 		s.midLeft--
-		dst[n] = s.ext.mid<<4 | byte(len(s.mid)-1)
-		n += 1 + copy(dst[n+1:], s.mid)
+		dst[n] = s.ext.mid<<4 | byte(len(*s.mid)-1)
+		n += 1 + copy(dst[n+1:], *s.mid)
 	}
 	if level >= 0 {
 		dst[n], dst[n+1] = s.ext.level<<4, byte(level)

@@ -32,13 +32,12 @@ type Sender struct {
 	// Guarded by the lock of the Peer's shard.
 	leg     *leg // nil before negotiation
 	live    bool
+	layered bool  // what is spliced has several
+	mixed   bool  // elements with two bytes of header are allowed
+	wide    bool  // and needed
+	midLeft uint8 // packets that tell the mid
 	codecs  []rtpCodec
 	ext     extIDs
-	passing [passedIDs]uint8
-	mid     []byte      // of the section; nil when it is not told
-	midLeft int         // packets that tell it
-	mixed   bool        // elements with two bytes of header are allowed
-	wide    bool        // and needed
 	playout *playout    // of pictures; nil before anything was lost
 	red     *redundancy // of sound; nil while nothing is lost and the source has none
 	// How many packets are repeated because the source does, or for the weather.
@@ -54,7 +53,7 @@ type Sender struct {
 	source    *pipeline.Format // of the latest packet
 	use       *rtpCodec        // for source; nil when not negotiated
 	publisher *layers.Source   // of what is spliced; nil else
-	layered   bool             // it has several
+	mid       *string          // of the section; nil when it is not told
 	selector  layers.Selector
 	parser    *layers.Parser // of what is pushed; nil before
 	from      uint32         // SSRC of the latest that was
