@@ -36,7 +36,7 @@ test-gst: worker have-ffmpeg-nginx ## Tests of what needs GStreamer
 test-e2e: web build worker have-node-chromium-firefox-ffmpeg-nginx ## End-to-end tests: the binaries, real Chromium, the old clients
 	$(E2E) -timeout 20m ./test/...
 test-faults: web build worker have-node-chromium-firefox-ffmpeg-nginx ## Long tests: kill -9, crashing workers, leaks, every layout, bad networks, floods, strict times (run alone)
-	GOVIDU_NETWORK=1 go test -count=1 -v -timeout 10m -run 'TestPacing|TestREMBOfTheWay' ./elements/webrtc/transport
+	GOVIDU_NETWORK=1 $(E2E) -v -timeout 20m -run '^Test(Pacing.*|REMBOfTheWay.*|Layers)$$' ./elements/webrtc/transport ./test/media
 	GOVIDU_RUNS=$(or $(RUNS),10) GOVIDU_KILLS=20 GOVIDU_CRASHES=50 GOVIDU_CYCLES=1000 GOVIDU_COMPOSED=1 GOVIDU_NETWORK=1 GOVIDU_STRICT_TIMES=1 $(E2E) -v -timeout 90m ./test/e2e/... ./test/faults/... ./test/sync/...
 test-storage: web build worker have-gcc-node-chromium-ffmpeg-nginx-buckets ## Recordings in buckets of S3, Google Cloud and Azure, all on this machine
 	GOVIDU_BUCKETS=1 $(E2E) -tags gcs,azure -v -timeout 15m -run Storage ./test/storage ./test/e2e

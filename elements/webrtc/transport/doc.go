@@ -15,8 +15,8 @@
 // back or waits for another lock (see turn), and nothing is allocated per packet and
 // subscriber. A Peer lives on the shard where its selected pair's datagrams come.
 //
-// Goroutines: an Engine owns a reader and an inbox for each shard, and the ticker
-// that does for all Peers what is due. A Peer has none of its own but while its
+// Goroutines: an Engine owns a reader and an inbox for each shard. The reader does for
+// the Peers of its shard what is due, and where no datagrams come the ticker does. A Peer has none of its own but while its
 // Handler is told something, while its handshake runs, for its data channels, and
 // for sockets and relays that only it has. Close of either waits for them.
 //

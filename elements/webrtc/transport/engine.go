@@ -87,7 +87,8 @@ type Engine struct {
 	queries map[uint32]*query
 	nextTag uint32
 
-	list atomic.Pointer[[]*Peer] // of peers, for the ticker
+	list   atomic.Pointer[[]*Peer] // of peers, for who does what is due
+	nudged chan struct{}           // see nudge
 
 	mu     sync.Mutex // leaf: peers, offers, closed
 	peers  map[*Peer]struct{}
@@ -101,7 +102,7 @@ type Engine struct {
 func NewEngine(cfg Config) (*Engine, error) {
 	e := &Engine{
 		cfg: cfg, log: cfg.Log, peers: map[*Peer]struct{}{}, offers: map[string]*Peer{}, announced: map[netip.Addr]bool{},
-		ufrags: map[string]*leg{}, tags: map[uint32]*leg{}, queries: map[uint32]*query{}, done: make(chan struct{}), stunRate: &perSource{limit: stunPerSecond},
+		ufrags: map[string]*leg{}, tags: map[uint32]*leg{}, queries: map[uint32]*query{}, done: make(chan struct{}), nudged: make(chan struct{}, 1), stunRate: &perSource{limit: stunPerSecond},
 	}
 	e.shed.limit = cfg.ShedLoad
 	if e.log == nil {
@@ -255,6 +256,7 @@ func (e *Engine) add(p *Peer) error {
 	}
 	e.peers[p] = struct{}{}
 	e.relist()
+	e.nudge()
 	return nil
 }
 

@@ -79,7 +79,9 @@ func (l *leg) hold(t *turn, s *Sender, p *pipeline.Packet, out *layers.Out) bool
 		if x.pacer.When(t.now) == 0 {
 			return false
 		}
-		l.peer.engine.pacing.Add(1)
+		if e := l.peer.engine; e.pacing.Add(1) == 1 {
+			e.nudge()
+		}
 	}
 	if x.waits() >= paceMost {
 		l.next(t)

@@ -36,6 +36,8 @@ type shard struct {
 	inbox  chan letter
 	unread atomic.Int32 // letters in the inbox, or being served
 	reply  [64]byte     // the reader's
+	born   time.Time
+	look   atomic.Int64 // when the reader last looked what is due, in nanoseconds since born
 
 	mu      sync.Mutex
 	writer  *udp.Writer
@@ -58,7 +60,7 @@ type letter struct {
 
 func (e *Engine) newShard(socket *udp.Socket, base int) *shard {
 	return &shard{
-		engine: e, index: len(e.shards), base: base, socket: socket, inbox: make(chan letter, inboxSize),
+		engine: e, index: len(e.shards), base: base, socket: socket, inbox: make(chan letter, inboxSize), born: time.Now(),
 		writer: udp.NewWriter(arenaSize), addrs: map[netip.AddrPort]*leg{},
 	}
 }
@@ -97,7 +99,7 @@ func (s *shard) serve(now time.Time, l *letter) bool {
 // read serves the socket until it is closed.
 func (s *shard) read() {
 	batch := udp.NewBatch(batchSize, MaxDatagram)
-	t := &turn{}
+	t, ticks := &turn{}, &turn{}
 	var wait time.Duration
 	for {
 		n, err := s.socket.ReadWithin(batch, wait)
@@ -116,6 +118,9 @@ func (s *shard) read() {
 		}
 		wait = t.hold()
 		t.end()
+		if wait == 0 && s.looked(t.now) >= tickEvery {
+			s.tick(ticks, t.now)
+		}
 		s.worked(t)
 	}
 }

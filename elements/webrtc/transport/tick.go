@@ -10,8 +10,12 @@ import (
 )
 
 const (
-	// tickEvery is how often the ticker looks whether a Peer has something due.
+	// tickEvery is how often it is looked whether a Peer has something due.
 	tickEvery = 20 * time.Millisecond
+	// tickLate is how old the latest look of a reader is when the ticker steps in, and
+	// tickRest how long the ticker sleeps while none is that old.
+	tickLate = 2 * tickEvery
+	tickRest = 100 * time.Millisecond
 	// reportEvery is how often reports are sent.
 	reportEvery = time.Second
 	// feedbackEvery is how often transport-wide feedback may be due.
@@ -26,7 +30,7 @@ const (
 	farOff     = time.Duration(1<<63 - 1)
 )
 
-// soon makes the ticker come at an instant at the latest. The caller holds the
+// soon has the Peer served by the first look after an instant. The caller holds the
 // lock of the Peer's shard.
 func (p *Peer) soon(at time.Time) {
 	if d := int64(max(at.Sub(p.start), 0)); d < p.due.Load() {
@@ -34,29 +38,69 @@ func (p *Peer) soon(at time.Time) {
 	}
 }
 
-// tick serves the Engine's Peers until it ends: no Peer has a timer of its own.
+// tick serves the Engine's Peers until it ends: no Peer has a timer of its own. While
+// datagrams come it leaves that to the readers, who are awake anyway, and seldom looks
+// whether they still do: what wakes a thread costs more than most ticks.
 func (e *Engine) tick() {
-	every := tickEvery
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
+	timer := time.NewTimer(tickEvery)
+	defer timer.Stop()
 	t := &turn{}
 	for {
 		select {
 		case <-e.done:
 			return
-		case now := <-ticker.C:
-			if list := e.list.Load(); list != nil {
-				for _, p := range *list {
-					if p.due.Load() <= int64(now.Sub(p.start)) {
-						p.turn(t)
-					}
-				}
-			}
-			e.relieve(now)
-			if e.every() != every {
-				every = e.every()
-				ticker.Reset(every)
-			}
+		case <-e.nudged:
+		case <-timer.C:
+		}
+		now := time.Now()
+		timer.Reset(e.tickIdle(t, now))
+		e.relieve(now)
+	}
+}
+
+// nudge has the ticker look now. It never blocks.
+func (e *Engine) nudge() {
+	select {
+	case e.nudged <- struct{}{}:
+	default:
+	}
+}
+
+// tickIdle serves the Peers whose shard's reader has not come lately, and all while
+// some are paced. It gives when to look again.
+func (e *Engine) tickIdle(t *turn, now time.Time) time.Duration {
+	next, every := tickRest, e.every()
+	list := e.list.Load()
+	if list == nil {
+		return next
+	}
+	for _, p := range *list {
+		if every == tickEvery && p.shard.Load().looked(now) < tickLate {
+			continue
+		}
+		next = every
+		if p.due.Load() <= int64(now.Sub(p.start)) {
+			p.turn(t)
+		}
+	}
+	return next
+}
+
+// looked is how long ago the reader looked.
+func (s *shard) looked(now time.Time) time.Duration {
+	return now.Sub(s.born) - time.Duration(s.look.Load())
+}
+
+// tick serves the Peers of the shard, on its reader's goroutine.
+func (s *shard) tick(t *turn, now time.Time) {
+	s.look.Store(int64(now.Sub(s.born)))
+	list := s.engine.list.Load()
+	if list == nil {
+		return
+	}
+	for _, p := range *list {
+		if p.due.Load() <= int64(now.Sub(p.start)) && p.shard.Load() == s {
+			p.turn(t)
 		}
 	}
 }

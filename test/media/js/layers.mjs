@@ -1,14 +1,14 @@
 // Video in layers: Chromium publishes each kind there is to a LayeredEndpoint, and
 // others watch what they ask for. What they decode is judged.
-// Usage: node layers.mjs <kms url> <folder of files> <number of switches> [case …]
+// Usage: node layers.mjs <kms url> <folder of files> strict|brief [case …]; brief judges no times.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { createServer } from 'node:http';
 import { chromium } from 'playwright-core';
 import WebSocket from 'ws';
 
-const [url, folder, switchesText, ...only] = process.argv.slice(2);
-const switches = Number(switchesText);
+const [url, folder, how, ...only] = process.argv.slice(2);
+const strict = how === 'strict', switches = strict ? 6 : 2;
 process.on('unhandledRejection', (e) => { console.error(e); process.exit(1); });
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -125,7 +125,7 @@ const sent = (name) => page.evaluate(async (id) => [...(await window.peers[id].g
 
 async function until(what, ms, f) {
   let why;
-  for (const end = Date.now() + ms; Date.now() < end;) {
+  for (const end = Date.now() + (strict ? ms : 3 * ms); Date.now() < end;) {
     why = await f();
     if (why === true) return;
     await sleep(50);
@@ -181,10 +181,15 @@ async function run(name, { codec, heights, temporals, low, described = true, bar
     console.log(`${name}: ${JSON.stringify((await sent('publisher')).map((s) => [s.mode, s.height, s.fps, s.encoder]))} ${layers.map((l) => `S${l.spatial}T${l.temporal} ${l.height} ${l.frameRate.toFixed(1)} ${Math.round(l.bps / 1000)}k`).join(', ')}`);
     await until('the highest is shown', 20_000, async () => (await look('viewer')).height === heights[top] || await look('viewer'));
     for (let s = 0; s <= top; s++) {
-      for (let t = 0; t < temporals; t++) {
+      for (let t = strict ? 0 : temporals - 1; t < temporals; t++) {
         const asked = Date.now();
         await prefer(viewer, s, t);
         await until(`S${s}T${t} is shown`, 10_000, async () => { const x = await look('viewer'); return x.height === heights[s] || x; });
+        if (!strict) {
+          const { frames } = await look('viewer');
+          await until(`S${s}T${t} goes on`, 10_000, async () => { const x = await look('viewer'); return x.frames >= frames + 3 && x.height === heights[s] || x; });
+          continue;
+        }
         const took = Date.now() - asked;
         await sleep(Math.max(0, 2000 - took));
         const r = await rates('viewer', 2000);
@@ -197,7 +202,7 @@ async function run(name, { codec, heights, temporals, low, described = true, bar
     }
     await prefer(viewer, top);
     await until('the highest again', 10_000, async () => (await look('viewer')).height === heights[top] || await look('viewer'));
-    await sleep(500);
+    if (strict) await sleep(500);
     const before = await look('viewer');
     await page.evaluate(() => { const p = window.peers.viewer; p.gap = { last: 0, worst: 0 }; });
     let slowest = 0;
@@ -214,10 +219,10 @@ async function run(name, { codec, heights, temporals, low, described = true, bar
     const d = (k) => after[k] - before[k];
     console.log(`${name}: ${switches} switches, the slowest ${slowest} ms: ${d('frames')} frames decoded, ${d('received') - d('frames')} more received, ${d('dropped')} dropped, ${d('keys')} keys, ` +
       `${d('plis')} PLIs, ${d('nacks')} NACKs, ${d('freezes')} freezes, longest pause ${worst.toFixed(0)} ms (${after.decoder})`);
-    assert.ok(d('plis') <= 1, `the decoder asked ${d('plis')} times for a keyframe`);
-    assert.ok(d('dropped') <= 2 + 2 * switches, // a keyframe of all layers takes its time
+    assert.ok(d('plis') <= (strict ? 1 : 2 * switches), `the decoder asked ${d('plis')} times for a keyframe`);
+    if (strict) assert.ok(d('dropped') <= 2 + 2 * switches, // a keyframe of all layers takes its time
       `${d('dropped')} frames dropped`);
-    assert.ok(worst <= 500, `a pause of ${worst} ms`);
+    if (strict) assert.ok(worst <= 500, `a pause of ${worst} ms`);
     if (how.record) await record(pipeline, publisher, name, heights.at(-1));
     console.log(`ok ${name} in ${((Date.now() - begin) / 1000).toFixed(0)} s`);
   } catch (e) {
@@ -232,6 +237,7 @@ const failed = [];
 const scalable = (mode, maxBitrate = 1_200_000) => ({ encodings: [{ scalabilityMode: mode, maxBitrate }] });
 const simulcast = (mode) => ({ encodings: [['q', 4, 120_000], ['h', 2, 350_000], ['f', 1, 900_000]].map(([rid, scaleResolutionDownBy, maxBitrate]) => ({ rid, scaleResolutionDownBy, maxBitrate, scalabilityMode: mode })) });
 const big = { width: 1024, height: 576, frameRate: 15, heights: [144, 288, 576] };
+const one = strict ? { ...big, heights: [576] } : { width: 320, height: 180, frameRate: 15, heights: [180] };
 await run('vp8-simulcast', { codec: 'VP8', ...big, temporals: 1, low: 250, ...simulcast('L1T1') });
 await run('vp8-simulcast-t3', { codec: 'VP8', ...big, temporals: 3, low: 250, ...simulcast('L1T3') });
 await run('h264-simulcast', { codec: 'H264', ...big, temporals: 1, low: 250, ...simulcast('L1T1') });
@@ -240,7 +246,7 @@ await run('vp9-l2t3', { codec: 'VP9', ...big, heights: [288, 576], temporals: 3,
 await run('vp9-l3t3', { codec: 'VP9', ...big, temporals: 3, low: 250, ...scalable('L3T3') });
 await run('vp9-l3t3-key', { codec: 'VP9', ...big, temporals: 3, low: 250, ...scalable('L3T3_KEY') });
 await run('vp9-simulcast', { codec: 'VP9', ...big, temporals: 1, low: 250, ...simulcast('L1T1') });
-await run('av1-l1t3', { codec: 'AV1', ...big, heights: [576], temporals: 3, ...scalable('L1T3') });
+await run('av1-l1t3', { codec: 'AV1', ...one, temporals: 3, ...scalable('L1T3') });
 await run('av1-l3t3', { codec: 'AV1', ...big, temporals: 3, low: 250, ...scalable('L3T3') });
 await run('av1-l3t3-key', { codec: 'AV1', ...big, temporals: 3, low: 250, record: true, ...scalable('L3T3_KEY') });
 await run('av1-l3t3-bare', { codec: 'AV1', ...big, described: false, bare: true, temporals: 3, ...scalable('L3T3') });
