@@ -56,7 +56,7 @@ func makeEndpoint(engine *transport.Engine, d Defaults, env elements.Env, p laye
 		certificate = transport.ECDSA
 	}
 	peer, err := engine.NewPeer(transport.PeerConfig{
-		Epoch: e.Graph().Epoch(), Simulcast: p.Simulcast, DataChannels: p.UseDataChannels, Certificate: certificate, DSCP: p.QosDscp.mark(),
+		Epoch: e.Graph().Epoch(), Simulcast: p.Simulcast, Orientation: p.Orientation, DataChannels: p.UseDataChannels, Certificate: certificate, DSCP: p.QosDscp.mark(),
 		RecvOnly: p.Recvonly, SendOnly: p.Sendonly, FlexFEC: d.FlexFEC, Log: e.Log(), Handler: e.handler(),
 	})
 	if err != nil {

@@ -43,6 +43,9 @@ type layeredParams struct {
 	// Simulcast takes all encodings of a peer that offers several of its video; else
 	// it is answered as Kurento does, and sends one.
 	Simulcast bool `json:"simulcast" default:"false"`
+	// Orientation lets the peer send its pictures turned and say how, which receivers
+	// are told; recorders and mixers do not turn them back. Else the peer turns them.
+	Orientation bool `json:"orientation" default:"false"`
 }
 
 func newLayeredEndpoint(engine *transport.Engine, d Defaults) func(context.Context, elements.Env, layeredParams) (*Endpoint, error) {

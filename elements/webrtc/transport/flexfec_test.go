@@ -372,7 +372,7 @@ func TestAnswerFlexFEC(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, s := range d.sections {
-		if m := d.negotiate(s, false); slices.Contains(m.declared, 5) {
+		if m := d.negotiate(s, false, false); slices.Contains(m.declared, 5) {
 			t.Error("the stream of repair packets is taken for one of media")
 		}
 	}

@@ -101,7 +101,7 @@ func TestForward(t *testing.T) {
 				if n := webrtctest.Number(p.Payload); n != uint32(i+1) {
 					t.Fatalf("%s: packet %d has number %d", kind, i, n)
 				}
-				if p.PayloadType != pt || p.SSRC != own.SSRC || len(p.Header.Extensions) > 1 {
+				if p.PayloadType != pt || p.SSRC != own.SSRC || len(p.Header.Extensions) > 2 { // its number and, at first, the mid
 					t.Fatalf("%s: payload type %d, SSRC %d, extensions %v", kind, p.PayloadType, p.SSRC, p.Header.Extensions)
 				}
 				if i > 0 && p.SequenceNumber != got[i-1].SequenceNumber+1 {

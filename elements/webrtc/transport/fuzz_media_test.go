@@ -46,7 +46,7 @@ func newScene(t *testing.T) *scene {
 		a.peer.audioOut.red = &redundancy{deep: redMost}
 		a.peer.videoOut.playout = &playout{}
 		a.leg.weather = weather{lossy: true, loss: 0.1, rtt: 2 * fecFar, at: time.Now()}
-		a.leg.protect(a.peer.videoOut)
+		a.peer.videoOut.fec = &fecOut{of: fecFewest}
 	}
 	return &scene{studio: s, left: maxTime}
 }
@@ -222,6 +222,9 @@ func (a *actor) media(s *scene) []byte {
 	if what < 2 {
 		b = append(b, 1, 1, byte(x.seq))
 	}
+	if f&0x40 != 0 && len(payload) >= 16 { // when it was captured
+		b = append(append(b, 5, 16), payload[:16]...)
+	}
 	for len(b)%4 != 0 {
 		b = append(b, 0)
 	}
@@ -312,6 +315,9 @@ func (a *actor) about(compound []byte) []byte {
 			}
 			if one[1] == 205 && one[0]&31 == 15 && n >= 16 {
 				binary.BigEndian.PutUint16(one[12:], a.leg.sendSeq-uint16(one[13]))
+				if n >= 20 && one[16] == 0 { // its time moves on
+					binary.BigEndian.PutUint32(one[16:], uint32(time.Since(a.began)/(64*time.Millisecond)+9)<<8|uint32(one[19]))
+				}
 			}
 			if one[1] == 206 && one[0]&31 == rtcp.FormatFIR && n >= 16 {
 				binary.BigEndian.PutUint32(one[12:], v.ssrc)
@@ -379,8 +385,15 @@ func FuzzRTPIn(f *testing.F) {
 		f.Add(joined(opening(0, c), act(sayMedia, 0, c|0xe0, 0x03), sized(nextPayload[c]...), act(sayMedia, 0, c|0xe0, 0x11), sized(nextPayload[c]...),
 			act(sayMedia, 0, c|0xe0, 0x2f), sized(nextPayload[c]...), act(sayMedia, 0, c|0xe0, 0x40), sized(keyPayload[c]...), act(sayRepair, 0, c, 2), sized(nextPayload[c]...)))
 	}
+	// More names than are kept at once.
+	many := opening(1, 2)
+	for i := range byte(48) {
+		many = joined(many, act(sayMedia, 1, 0x80|2|i%3<<3|0x40, 0x40|i/3), sized(keyPayload[2]...))
+	}
+	f.Add(joined(many, act(letTimePass, 0, 200), many))
 	descriptor := []byte{0xc5, 0x12, 0x34, 0x80, 0x50, 0x81, 0xaa, 0x14, 0x48, 0x82, 0x24, 0x4f, 0xd0, 0xb3}
 	f.Add(joined(act(sayMedia, 1, 5|0xe0, 0x80), sized(descriptor...), sized(keyPayload[5]...), opening(1, 5)))
+	f.Add(joined(act(sayMedia, 0, 5|0xe0, 0x80), sized(append(descriptor, make([]byte, 9)...)...), sized(keyPayload[5]...), opening(0, 5)))
 	for _, who := range []int{0, 1} {
 		f.Add(joined(opening(who, 2), act(sayMedia, who, 2|0xc0, 2), sized(nextPayload[2]...), act(sayRepair, who, 7, 1, 2), sized(nextPayload[2]...),
 			act(sayRepair, who, 0x87, 3), sized(0, 1, 0, 9, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x0f, 0xff), sized(0xff, 0xff, 0xff, 0xff, 1, 2, 3, 4, 5), opening(who, 2)))
@@ -404,9 +417,21 @@ func FuzzRTCPIn(f *testing.F) {
 	}
 	nack := &rtcp.TransportLayerNack{SenderSSRC: 1, MediaSSRC: 21, Nacks: []rtcp.NackPair{{PacketID: 1, LostPackets: 5}, {PacketID: 3}}}
 	report := rtcp.ReceptionReport{SSRC: 20, FractionLost: 60, TotalLost: 5, LastSequenceNumber: 1000, Jitter: 9, LastSenderReport: 3, Delay: 4}
-	feedback := []byte{0x8f, 205, 0, 5, 0, 0, 0, 1, 0, 0, 0, 2, 0, 8, 0, 8, 0, 0, 1, 1, 0x20, 8, 4, 4, 4, 4, 4, 4, 4, 4}
+	feedback := []byte{0x8f, 205, 0, 5, 0, 0, 0, 1, 0, 0, 0, 2, 0, 8, 0, 8, 0, 0, 1, 1, 0x20, 8, 4, 4, 4, 4, 4, 4, 4, 4, 0, 0}
 	feedback[3] = byte(len(feedback)/4 - 1)
-	feedback = feedback[:len(feedback)/4*4]
+	// Reports of loss, and feedback about all that was sent, while layers come.
+	var lossy, heard []byte
+	for i := range byte(20) {
+		report.LastSequenceNumber, report.TotalLost = uint32(i)*100, uint32(i)*12
+		rr := marshal(&rtcp.ReceiverReport{SSRC: 1, Reports: []rtcp.ReceptionReport{report}})
+		lossy = joined(lossy, act(sayFeedback, 3+2*int(i%2)), sized(rr...), act(letTimePass, 0, 30), opening(0, 2))
+		for _, who := range []int{2, 4} {
+			heard = joined(heard, act(sayFeedback, who), sized(feedback...))
+		}
+		heard = joined(heard, opening(1, 2), opening(0, 2), act(letTimePass, 0, 20))
+	}
+	f.Add(lossy)
+	f.Add(heard)
 	for _, b := range [][]byte{
 		marshal(nack), marshal(&rtcp.PictureLossIndication{MediaSSRC: 21}), marshal(&rtcp.FullIntraRequest{MediaSSRC: 21, FIR: []rtcp.FIREntry{{SSRC: 21, SequenceNumber: 1}}}),
 		marshal(&rtcp.ReceiverEstimatedMaximumBitrate{Bitrate: 200_000, SSRCs: []uint32{21}}), feedback,

@@ -23,7 +23,15 @@ func (s *Sender) header(t *turn, dst []byte, p *pipeline.Packet, out *layers.Out
 			level = int(b[0])
 		}
 	}
-	n := s.extensible(t, dst, level, seq)
+	n := 0
+	if p == &nothing { // not of the stream whose number it has
+		n = s.extend(t, dst, level)
+	} else {
+		n = s.extensible(t, dst, level, seq)
+	}
+	if p.Header.Extension {
+		n = s.pass(dst, n, &p.Header)
+	}
 	if s.ext.descriptor != 0 && len(p.Descriptor) > 0 && !out.Empty {
 		n = s.describe(dst, n, p.Descriptor, out)
 	}
@@ -33,6 +41,9 @@ func (s *Sender) header(t *turn, dst []byte, p *pipeline.Packet, out *layers.Out
 // extend adds the extensions to a fixed header; level is the audio level's, -1
 // for none.
 func (s *Sender) extend(t *turn, dst []byte, level int) int {
+	if s.wide {
+		return s.extendWide(t, dst, level)
+	}
 	n := 16
 	if s.ext.twcc != 0 {
 		dst[n] = s.ext.twcc<<4 | 1
@@ -47,6 +58,11 @@ func (s *Sender) extend(t *turn, dst []byte, level int) int {
 	}
 	if s.playout != nil && s.ext.playout != 0 {
 		n += describePlayout(dst[n:], s.ext.playout, s.playout.units(t.now))
+	}
+	if s.midLeft > 0 {
+		s.midLeft--
+		dst[n] = s.ext.mid<<4 | byte(len(*s.mid)-1)
+		n += 1 + copy(dst[n+1:], *s.mid)
 	}
 	if level >= 0 {
 		dst[n], dst[n+1] = s.ext.level<<4, byte(level)

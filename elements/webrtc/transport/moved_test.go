@@ -92,20 +92,43 @@ func (n *nat) rebind(t testing.TB) {
 func (c *client) negotiateBehind(n *nat) {
 	c.T.Helper()
 	c.offer = c.Offer()
-	var bare []string
-	for line := range strings.SplitSeq(c.offer, "\r\n") {
-		if !strings.HasPrefix(line, "a=candidate") {
-			bare = append(bare, line)
-		}
-	}
-	answer, err := c.peer.Answer(strings.Join(bare, "\r\n"))
+	answer, err := c.peer.Answer(withoutCandidates(c.offer))
 	if err != nil {
 		c.T.Fatal(err)
 	}
 	c.answer = answer
 	c.SetAnswer(answer)
+	n.introduce(c)
+}
+
+// answerBehind is the same with an offer of ours.
+func (c *client) answerBehind(n *nat) {
+	c.T.Helper()
+	offer, err := c.peer.Offer(OfferOptions{Audio: true, Video: true})
+	if err != nil {
+		c.T.Fatal(err)
+	}
+	if err := c.peer.SetAnswer(withoutCandidates(c.Browser.Answer(offer))); err != nil {
+		c.T.Fatal(err)
+	}
+	n.introduce(c)
+}
+
+// introduce tells the browser where the NAT is.
+func (n *nat) introduce(c *client) {
+	c.T.Helper()
 	port := strconv.Itoa(n.inside.LocalAddr().(*net.UDPAddr).Port)
-	c.AddCandidate("candidate:1 1 udp 2130706431 127.0.0.1 "+port+" typ host", "0", 0)
+	c.AddCandidate("candidate:1 1 udp 2130706431 127.0.0.1 "+port+" typ host", "", 0)
+}
+
+func withoutCandidates(sdp string) string {
+	var bare []string
+	for line := range strings.SplitSeq(sdp, "\r\n") {
+		if !strings.HasPrefix(line, "a=candidate") {
+			bare = append(bare, line)
+		}
+	}
+	return strings.Join(bare, "\r\n")
 }
 
 // TestMoved gives a publisher and a subscriber behind NATs other addresses: media
@@ -140,4 +163,22 @@ func TestMoved(t *testing.T) {
 			}
 		}
 	}
+}
+
+// gate counts what goes to a browser, and drops what comes from it while shut.
+type gate struct {
+	shut          atomic.Bool
+	media, checks atomic.Int64
+}
+
+func (g *gate) drop(up bool, b []byte) bool {
+	switch {
+	case up:
+		return g.shut.Load()
+	case b[0] < 4:
+		g.checks.Add(1)
+	case b[0] >= 128:
+		g.media.Add(1)
+	}
+	return false
 }

@@ -74,7 +74,7 @@ func (p *Peer) abandon() {
 func (p *Peer) settleAnswer(d *description) (*description, error) {
 	plans := planOffer(d, p.cfg.DataChannels)
 	for i, plan := range plans {
-		if err := plan.read(p.cfg.Simulcast); err != nil {
+		if err := plan.read(p.cfg.Simulcast, p.cfg.Orientation); err != nil {
 			return nil, err
 		}
 		l, err := p.newLeg(i+1, plan, p.engine.isOurs(plan.ufrag))
@@ -211,7 +211,7 @@ func (p *Peer) SetAnswer(answer string) (err error) {
 	}
 	l := p.legs[0]
 	if alive {
-		if err := plan.read(false); err != nil {
+		if err := plan.read(false, p.cfg.Orientation); err != nil {
 			return fmt.Errorf("take answer: %w: %w", kerr.SDPProcessAnswerError, err)
 		}
 		l.plan = plan

@@ -44,6 +44,9 @@ type PeerConfig struct {
 	// Simulcast takes all encodings of a peer that offers several of its video
 	// (RFC 8853); without, such a peer sends one.
 	Simulcast bool
+	// Orientation lets a peer send its pictures turned and say how (TS 26.114 §7.4.5).
+	// Without, it turns them itself: recorders and mixers do not.
+	Orientation bool
 	// Certificate is the kind of key that the peer sees.
 	Certificate CertificateType
 	// DSCP marks outgoing packets (RFC 2474); 0 leaves them unmarked.

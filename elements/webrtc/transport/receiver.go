@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pion/rtp"
+
 	"github.com/govidu/govidu/elements/webrtc/transport/congestion"
 	"github.com/govidu/govidu/elements/webrtc/transport/layers"
 	"github.com/govidu/govidu/pipeline"
@@ -29,6 +31,7 @@ type Receiver struct {
 	bound    bool
 	codecs   []rtpCodec
 	ext      extIDs
+	passing  [passedIDs]uint8
 	declared []uint32          // what the peer's description names
 	red, fec uint8             // payload types of RED and of FlexFEC, 0 without
 	repair   map[uint32]uint32 // its streams of retransmissions
@@ -48,6 +51,7 @@ type Receiver struct {
 	batches  uint64
 	burst    burst
 	slab     []byte
+	kept     []rtp.Extension // room for those of packets to come
 	packets  []pipeline.Packet
 }
 
@@ -59,7 +63,8 @@ func newReceiver(p *Peer, kind pipeline.Kind) *Receiver {
 
 // bind takes what was negotiated. The caller holds the lock.
 func (r *Receiver) bind(_ *leg, m *media) {
-	r.bound, r.codecs, r.ext, r.declared, r.repair = m.recv, m.codecs, m.ext, m.declared, m.repair
+	r.bound, r.codecs, r.declared, r.repair = m.recv, m.codecs, m.declared, m.repair
+	r.takeIDs(m)
 	r.red, r.fec = 0, m.fec
 	for i := range r.codecs {
 		r.red = max(r.red, r.codecs[i].red)
@@ -172,6 +177,9 @@ func (r *Receiver) take(t *turn, s *inStream, in *rtpIn, payload []byte) {
 	p.Payload = r.keep(payload)
 	if level := in.extension(r.ext.level); len(level) == 1 && r.kind == pipeline.Audio {
 		r.levelOn(p, level[0], t.now)
+	}
+	if in.ext != nil && r.passing != ([passedIDs]uint8{}) {
+		r.passOn(p, in)
 	}
 	a := arrival{to: r, push: p, item: item{p: p, enc: int8(e.index)}}
 	if r.kind == pipeline.Audio {

@@ -45,7 +45,7 @@ type resend struct {
 // the last bit, or it betrays the key of its authentication (RFC 5116 §5.1.1).
 type mark struct {
 	n uint8
-	b [23]byte
+	b [47]byte // the most that extend writes
 }
 
 // resendSlot is small: there are many.

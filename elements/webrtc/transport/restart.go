@@ -125,7 +125,7 @@ func (p *Peer) renew(d *description) []*plan {
 	var plans []*plan
 	for _, l := range p.legs {
 		next := &plan{remote: d, use: l.plan.use}
-		if next.read(p.cfg.Simulcast) != nil || !next.follows(l.plan) {
+		if next.read(p.cfg.Simulcast, p.cfg.Orientation) != nil || !next.follows(l.plan) {
 			return nil
 		}
 		plans = append(plans, next)
@@ -156,7 +156,7 @@ func (p *plan) follows(was *plan) bool {
 		if !m.includes(&old) {
 			return false
 		}
-		m.codecs, m.send, m.recv, m.rids = old.codecs, old.send, old.recv, old.rids
+		m.codecs, m.send, m.recv, m.rids, m.fec = old.codecs, old.send, old.recv, old.rids, old.fec
 		p.media[i] = m
 	}
 	p.active = was.active
@@ -193,9 +193,11 @@ func (p *Peer) restart(plans []*plan, fresh []credentials) {
 			}
 			l.plan, l.remotes = next, nil
 			for _, m := range next.media {
-				p.Receiver(m.kind).renumber(&m)
+				r := p.Receiver(m.kind)
+				r.declared, r.repair = m.declared, m.repair
+				r.takeIDs(&m)
 				if m.send {
-					p.Sender(m.kind).renumber(&m)
+					p.Sender(m.kind).takeIDs(&m)
 				}
 			}
 			l.agent.Restart(own.ufrag, own.pwd, t.now)
@@ -219,12 +221,6 @@ func (p *Peer) restarted(local, remote *description, text string) {
 	p.toldDone = false
 	p.tell()
 }
-
-// renumber takes the ids of header extensions and the SSRCs of a description that
-// changes nothing else. The caller holds the shard's lock.
-func (r *Receiver) renumber(m *media) { r.ext, r.declared, r.repair = m.ext, m.declared, m.repair }
-
-func (s *Sender) renumber(m *media) { s.extensions(m) }
 
 // originLine is the o= line of the present version (RFC 8866 §5.2).
 func (p *Peer) originLine() string {

@@ -32,7 +32,7 @@ func TestGroup(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := d.negotiate(d.sections[0], c.layers)
+		m := d.negotiate(d.sections[0], c.layers, false)
 		if len(m.rids) != c.rids || !slices.Equal(m.declared, c.declared) || m.repair[31] != 30 {
 			t.Errorf("%q: %v of %v", c.sim, m.rids, m.declared)
 		}

@@ -18,6 +18,9 @@ const (
 	extCaptureTime = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
 	extRID         = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"
 	extRepairedRID = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"
+	extOrientation = "urn:3gpp:video-orientation"
+	extColor       = "http://www.webrtc.org/experiments/rtp-hdrext/color-space"
+	extContent     = "http://www.webrtc.org/experiments/rtp-hdrext/video-content-type"
 	extPlayout     = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
 	extDescriptor  = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 )
@@ -25,7 +28,7 @@ const (
 // extIDs are the header extensions of a section under their negotiated ids, 0
 // for those without.
 type extIDs struct {
-	mid, twcc, sendTime, level, capture, rid, repaired, descriptor, playout uint8
+	mid, twcc, sendTime, level, capture, rid, repaired, descriptor, playout, orientation, color, content uint8
 }
 
 // field is where the id of an extension belongs; nil for one that we do not
@@ -47,6 +50,18 @@ func (x *extIDs) field(kind pipeline.Kind, uri string, layered bool) *uint8 {
 	case extPlayout:
 		if kind == pipeline.Video {
 			return &x.playout
+		}
+	case extOrientation:
+		if kind == pipeline.Video {
+			return &x.orientation
+		}
+	case extColor:
+		if kind == pipeline.Video {
+			return &x.color
+		}
+	case extContent:
+		if kind == pipeline.Video {
+			return &x.content
 		}
 	case extRID:
 		if layered {
@@ -70,6 +85,7 @@ const maxRIDs = 3
 // media is what was negotiated of one audio or video section.
 type media struct {
 	kind       pipeline.Kind
+	mid        string
 	codecs     []rtpCodec
 	ext        extIDs
 	extLines   []string // a=extmap as they go into our answer
@@ -83,10 +99,11 @@ type media struct {
 }
 
 // negotiate reads what a section of a peer's description and we have in common.
-// layers tells whether simulcast is answered.
-func (d *description) negotiate(s *section, layers bool) media {
+// layers tells whether simulcast is answered, orientation whether pictures may come turned.
+func (d *description) negotiate(s *section, layers, orientation bool) media {
 	m := media{kind: kindOf(s.media), codecs: s.codecs()}
 	_, m.mixed = d.inherited(s, "extmap-allow-mixed")
+	m.mid, _ = s.attr("mid")
 	switch d.direction(s) {
 	case sendrecv:
 		m.send, m.recv = true, true
@@ -107,7 +124,7 @@ func (d *description) negotiate(s *section, layers bool) media {
 		number, _, _ = strings.Cut(number, "/")
 		uri, _, _ := strings.Cut(strings.TrimSpace(rest), " ")
 		id, err := strconv.ParseUint(number, 10, 8)
-		if err != nil || id < 1 || id > 14 {
+		if err != nil || id < 1 || id == 15 || id > shortLast && !m.mixed || uri == extOrientation && !orientation {
 			continue
 		}
 		if at := m.ext.field(m.kind, uri, len(m.rids) > 0 || m.layeredCodec()); at != nil && *at == 0 {

@@ -70,7 +70,7 @@ func planAnswer(d, offer *description) (p *plan, alive bool) {
 }
 
 // read fills in what was negotiated; it fails on what cannot be a transport.
-func (p *plan) read(layers bool) error {
+func (p *plan) read(layers, orientation bool) error {
 	p.ufrag, p.pwd, p.print = p.security()
 	if len(p.ufrag) < 4 || len(p.ufrag) > 256 || len(p.pwd) < 22 || len(p.pwd) > 256 {
 		return errors.New("ICE user fragment or password is not as long as RFC 8839 wants them")
@@ -90,7 +90,7 @@ func (p *plan) read(layers bool) error {
 			return errors.New("no DTLS role is left for us")
 		}
 		if kindOf(s.media) == pipeline.Audio || kindOf(s.media) == pipeline.Video {
-			p.media[i] = p.remote.negotiate(s, layers)
+			p.media[i] = p.remote.negotiate(s, layers, orientation)
 		}
 	}
 	return nil

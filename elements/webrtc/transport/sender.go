@@ -32,6 +32,10 @@ type Sender struct {
 	// Guarded by the lock of the Peer's shard.
 	leg     *leg // nil before negotiation
 	live    bool
+	layered bool  // what is spliced has several
+	mixed   bool  // elements with two bytes of header are allowed
+	wide    bool  // and needed
+	midLeft uint8 // packets that tell the mid
 	codecs  []rtpCodec
 	ext     extIDs
 	playout *playout    // of pictures; nil before anything was lost
@@ -49,7 +53,7 @@ type Sender struct {
 	source    *pipeline.Format // of the latest packet
 	use       *rtpCodec        // for source; nil when not negotiated
 	publisher *layers.Source   // of what is spliced; nil else
-	layered   bool             // it has several
+	mid       *string          // of the section; nil when it is not told
 	selector  layers.Selector
 	parser    *layers.Parser // of what is pushed; nil before
 	from      uint32         // SSRC of the latest that was
@@ -80,7 +84,7 @@ func (s *Sender) bind(l *leg, m *media) {
 		}
 	}
 	s.leg, s.codecs = l, m.codecs
-	s.extensions(m)
+	s.takeIDs(m)
 	s.selector.Bare(s.ext.descriptor == 0)
 	s.fec, s.fecPT = nil, m.fec
 	s.source, s.use = nil, nil
@@ -92,19 +96,6 @@ func (s *Sender) bind(l *leg, m *media) {
 			l.Renegotiate()
 		}
 	})
-}
-
-// extensions takes the ids of those that packets are to have.
-func (s *Sender) extensions(m *media) {
-	old := s.ext
-	s.ext = m.ext
-	if !m.mixed {
-		s.ext.descriptor = 0 // some are too long for elements with one byte of header
-	}
-	s.stamped = s.stamped && s.ext.sendTime != 0
-	if s.ext != old {
-		s.resend.clear()
-	}
 }
 
 // Kind is the media type.
@@ -191,6 +182,7 @@ func (s *Sender) sourceChanged() {
 // setLive opens the Sender when its connection is up.
 func (s *Sender) setLive(t *turn, up bool) {
 	s.live = up
+	s.sayMid()
 	if s.leg != nil && s.kind == pipeline.Video {
 		s.leg.forgetHeld()
 	}

@@ -112,7 +112,7 @@ func actorPlan(full bool, more string) *plan {
 	if len(plans) != 1 || len(plans[0].use) != 2 {
 		panic("not one transport of two sections")
 	}
-	if err := plans[0].read(true); err != nil {
+	if err := plans[0].read(true, false); err != nil {
 		panic(err)
 	}
 	return plans[0]

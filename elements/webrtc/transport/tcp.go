@@ -18,9 +18,11 @@ const (
 	maxTCP = 8192
 	// tcpFirstPacket is how long one has to show its ICE check.
 	tcpFirstPacket = 10 * time.Second
-	// tcpQueue is how many bytes may wait to be sent on one; more is dropped, as a
-	// network would.
-	tcpQueue = 1 << 20
+	// tcpQueue is how many bytes may wait to be sent on one, and as many in the
+	// system: about two seconds of video together. More is dropped, as a network would;
+	// large packets of media from half of it on, so that sound and ICE get through.
+	tcpQueue = 256 << 10
+	tcpSmall = 400
 	// tcpStall is how long a connection may take nothing before it is closed.
 	tcpStall = 15 * time.Second
 )
@@ -74,6 +76,9 @@ func (l *listener) add(conn net.Conn) {
 	}
 	c := &tcpConn{listener: l, conn: conn, base: base, from: netip.AddrPortFrom(remote.Addr().Unmap(), remote.Port())}
 	c.some = sync.NewCond(&c.mu)
+	if x, ok := conn.(*net.TCPConn); ok {
+		_ = x.SetWriteBuffer(tcpQueue)
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err1 != nil || err2 != nil || base < 0 || l.closed || len(l.open) >= maxTCP {
@@ -116,9 +121,13 @@ type tcpConn struct {
 
 // send queues a packet.
 func (c *tcpConn) send(b []byte, _ netip.AddrPort) {
+	room := tcpQueue
+	if len(b) > tcpSmall && b[0] >= 128 {
+		room /= 2
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed || len(c.queue)+len(b) > tcpQueue {
+	if c.closed || len(c.queue)+2+len(b) > room {
 		return
 	}
 	c.queue = binary.BigEndian.AppendUint16(c.queue, uint16(len(b)))

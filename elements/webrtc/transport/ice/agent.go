@@ -150,7 +150,9 @@ func (a *Agent) Selected() (Pair, bool) {
 // lately at that time. It keeps the state Connected but gives no consent.
 func (a *Agent) Heard(at time.Time) {
 	if a.sel != nil && (a.state == StateConnected || a.state == StateDisconnected || a.old != nil) {
-		a.alive(a.at(at))
+		if t := int64(at.Sub(a.start)); t > a.heard { // it may be long ago
+			a.alive(t)
+		}
 	}
 }
 

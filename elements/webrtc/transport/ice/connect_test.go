@@ -142,6 +142,23 @@ func TestConsentEnds(t *testing.T) {
 	}
 }
 
+// TestHeardOnce: packets that came once keep a peer alive no longer than any sign.
+func TestHeardOnce(t *testing.T) {
+	w, a, _ := pairOf(t, Controlled, Controlling, []string{"192.0.2.1:1000"}, []string{"192.0.2.2:2000"})
+	w.through = func(netip.AddrPort, netip.AddrPort) (netip.AddrPort, bool) { return netip.AddrPort{}, false }
+	once, begun := w.now, w.now
+	told := func() bool { a.Heard(once); return a.State() == StateDisconnected }
+	if !w.run(7*time.Second, told) {
+		t.Fatal("it still counts as connected")
+	}
+	if d := w.now.Sub(begun); d < 4*time.Second {
+		t.Errorf("disconnected after %v", d)
+	}
+	if w.run(time.Second, func() bool { return !told() }) {
+		t.Error("old packets connect it again")
+	}
+}
+
 // TestHeardIsNoConsent: media keeps the state but does not replace consent.
 func TestHeardIsNoConsent(t *testing.T) {
 	w := newWorld(t)
