@@ -73,7 +73,7 @@ func decoded(t *testing.T, decoder, path string) (frames []string) {
 // every decoder shows as libvpx shows the original: the highest layer.
 func TestVP9Pictures(t *testing.T) {
 	codectest.NeedFFmpeg(t)
-	for _, mode := range []string{"l2t3", "l3t3", "l3t3-key"} {
+	for _, mode := range []string{"l3t3", "l3t3-key"} {
 		t.Run(mode, func(t *testing.T) {
 			pictures := layered(t, "vp9-"+mode+".bin")
 			var v codec.VP9Pictures
