@@ -252,8 +252,7 @@ func TestMalformedFEC(t *testing.T) {
 		f.keep(m, srtp.HeaderLen(m), &fecIDs)
 		if name == "header too long" {
 			b = b[:40]
-			b[2], b[3] = m[2]^0, byte(len(m)-rtpFixed)^4 // four bytes
-			b[2] = byte((len(m) - rtpFixed) >> 8)
+			b[2], b[3] = byte((len(m)-rtpFixed)>>8), byte(len(m)-rtpFixed)^4 // four bytes
 		}
 		give(t, &f, b)
 		if got := f.next(); got != nil {

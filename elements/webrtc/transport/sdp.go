@@ -188,24 +188,6 @@ func (d *description) bundles() [][]string {
 	return groups
 }
 
-// firstSSRC is the stream that the section declares first (RFC 5576), 0 when it
-// declares none. Retransmission streams come second.
-func (s *section) firstSSRC() uint32 {
-	v, ok := s.attr("ssrc")
-	if group, has := s.attr("ssrc-group"); has && strings.HasPrefix(group, "FID ") {
-		v, ok = strings.TrimPrefix(group, "FID "), true
-	}
-	if !ok {
-		return 0
-	}
-	first, _, _ := strings.Cut(v, " ")
-	n, err := strconv.ParseUint(first, 10, 32)
-	if err != nil {
-		return 0
-	}
-	return uint32(n)
-}
-
 // candidates are the candidate lines of all sections, each with its place.
 func (d *description) candidates() []Candidate {
 	var out []Candidate

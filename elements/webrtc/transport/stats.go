@@ -128,17 +128,6 @@ func (s *inbound) again(seq uint16) bool {
 	return false
 }
 
-// has tells whether a sequence number is among those that came; one that is too
-// old to be known counts as come.
-func (s *inbound) has(seq uint16) bool {
-	ahead := int(int16(seq - uint16(s.highest)))
-	if ahead > 0 {
-		return false
-	}
-	n := seq % seenWindow
-	return ahead <= -seenWindow || s.seen[n/64]&(1<<(n%64)) != 0
-}
-
 func (s *inbound) expected() uint64 { return uint64(s.highest-s.base) + 1 }
 
 // interval closes a report interval; called about once a second.

@@ -20,9 +20,6 @@ const (
 	reportEvery = time.Second
 	// feedbackEvery is how often transport-wide feedback may be due.
 	feedbackEvery = 50 * time.Millisecond
-	// retireAfter is how long a DTLS connection without data channels is kept
-	// whole after its handshake.
-	retireAfter = 5 * time.Second
 	// firstCheck is how long an answerer leaves it to the peer to knock first. Our
 	// answer is on its way: to a peer that does not know our addresses yet we would
 	// be a stranger, and some take long to trust those.
