@@ -136,7 +136,7 @@ func (r *vp9Bits) colours(profile int) {
 
 // filters skips loop_filter_params, quantization_params and segmentation_params.
 func (r *vp9Bits) filters() {
-	r.f(9) // loop_filter_level, loop_filter_sharpness
+	r.f(9)                                        // loop_filter_level, loop_filter_sharpness
 	if enabled := r.flag(); enabled && r.flag() { // loop_filter_delta_enabled, loop_filter_delta_update
 		for range 4 + 2 {
 			if r.flag() {
