@@ -53,7 +53,8 @@ func TestRestart(t *testing.T) {
 	for name, restart := range map[string]func(*client){"theirs": theyRestart, "ours": weRestart} {
 		t.Run(name, func(t *testing.T) {
 			e := newEngine(t, nil)
-			pub, sub := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8), newSubscriber(t, e, webrtctest.Options{})
+			wire := newAsked()
+			pub, sub := newPublisher(t, e, webrtctest.Options{}, webrtc.MimeTypeVP8), newSubscriber(t, e, wire.options(t))
 			link(t, graph(pub.peer), sub.peer, true)
 			n := 0
 			first := func() bool { n++; return n == 1 }
@@ -88,8 +89,9 @@ func TestRestart(t *testing.T) {
 				}
 				e.demux.RUnlock()
 			}
+			stream(t, "what was lost on the way is sent again", pub, never, wire.whole)
 			packets := sub.Packets(videoKind)
-			for i, p := range packets[1:] { // what was lost twice is sent twice
+			for i, p := range packets[1:] {
 				if p.SSRC != packets[0].SSRC {
 					t.Fatalf("SSRC %d after %d", p.SSRC, packets[0].SSRC)
 				}
@@ -97,6 +99,7 @@ func TestRestart(t *testing.T) {
 					t.Fatalf("sequence number %d after %d", p.SequenceNumber, packets[i].SequenceNumber)
 				}
 			}
+			wire.judge(t)
 		})
 	}
 }

@@ -59,12 +59,22 @@ func (s *Sender) unasked(t *turn) {
 }
 
 // copies is how often a packet is sent that is sent again: where much is lost, what was
-// lost twice is sent twice, for there will not be many more chances.
+// lost twice is sent twice, for there will not be many more chances. Some peers ask on
+// for what has come on the stream of retransmissions, which is not lost.
 func (s *Sender) copies(slot *resendSlot) int {
-	if slot.times > 0 && s.leg.weather.lossy && s.leg.weather.loss >= lossyDeep {
+	if slot.times > 0 && s.leg.weather.lossy && s.leg.weather.loss >= lossyDeep && !s.arrived(slot) {
 		return 2
 	}
 	return 1
+}
+
+// arrived tells whether feedback has told that the latest copy of a packet came.
+func (s *Sender) arrived(slot *resendSlot) bool {
+	if s.ledger == nil {
+		return false
+	}
+	e := &s.ledger[slot.wide%ledgerSize]
+	return e.wide == slot.wide && e.seq == slot.out.Seq && s.leg.rate.Arrived(slot.wide)
 }
 
 // pause is the time within which one packet is not sent again twice: a peer that asks

@@ -61,6 +61,18 @@ func TestUnasked(t *testing.T) {
 	if n := tell(15); n != 0 {
 		t.Errorf("one of two copies came: %d more", n)
 	}
+	nack := func() (sent int) { // as some peers do, to whom retransmissions do not count
+		s.resend.slot(want).at -= uint16(resendLong / resendTick)
+		before := out.n
+		s.peer.under(func(t *turn) { s.again(t, want) })
+		return out.n - before
+	}
+	if n := nack(); n != 1 {
+		t.Errorf("a copy that came is asked for: %d more", n)
+	}
+	if n := nack(); n != 2 {
+		t.Errorf("a copy that nothing is known of is asked for: %d more", n)
+	}
 	s.peer.under(func(*turn) { s.keepLedger(false) })
 	push(16, 5)
 	if n := tell(at + 1); n != 0 || s.ledger != nil {

@@ -195,6 +195,13 @@ func (e *Estimator) Follow(on bool) {
 // The list is valid until the next feedback. It needs Follow.
 func (e *Estimator) Lost() []uint16 { return e.history.news }
 
+// Arrived tells whether feedback has told that a packet came, by its transport-wide
+// number. It is for the latest packets; of others it knows nothing.
+func (e *Estimator) Arrived(seq uint16) bool {
+	h := &e.history
+	return h.any && h.high-seq < uint16(len(h.info)) && h.info[seq&uint16(len(h.info)-1)]&entryCame != 0
+}
+
 // Narrow tells whether the path has lately shown to carry not much more than the
 // target: a queue grew, or much was lost, or a probe found no more.
 func (e *Estimator) Narrow(now time.Time) bool {
