@@ -89,7 +89,8 @@ func TestRestart(t *testing.T) {
 				}
 				e.demux.RUnlock()
 			}
-			stream(t, "what was lost on the way is sent again", pub, never, wire.whole)
+			defer wire.judge(t)
+			stream(t, "what was lost on the way is sent again", pub, never, func() bool { return wire.whole(sub.peer) })
 			packets := sub.Packets(videoKind)
 			for i, p := range packets[1:] {
 				if p.SSRC != packets[0].SSRC {
@@ -99,7 +100,6 @@ func TestRestart(t *testing.T) {
 					t.Fatalf("sequence number %d after %d", p.SequenceNumber, packets[i].SequenceNumber)
 				}
 			}
-			wire.judge(t)
 		})
 	}
 }
