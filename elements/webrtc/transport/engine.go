@@ -11,6 +11,8 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/govidu/govidu/elements/webrtc/transport/udp"
 )
 
 // Config is what an Engine needs.
@@ -43,6 +45,7 @@ type Config struct {
 	// Shards is how many sockets share the media port on each address, each with
 	// its reader; 0 is one for every two cores: the other half is for the kernel's
 	// part and everything else, and who shares a shard is served in fewer calls.
+	// There is one where sockets cannot share a port: elsewhere than on Linux.
 	Shards int
 	// ShedLoad is the load, from 0 to 1, above which for some seconds subscribers of
 	// video in layers get smaller ones; 0 is never. It is the share of the processors'
@@ -124,11 +127,10 @@ func NewEngine(cfg Config) (*Engine, error) {
 	if err := e.loadCertificates(); err != nil {
 		return nil, err
 	}
-	shards := cfg.Shards
-	if shards <= 0 {
-		shards = runtime.GOMAXPROCS(0) / 2
+	shards := shardsOf(cfg.Shards, runtime.GOMAXPROCS(0), len(addrs), udp.Shares)
+	if shards < cfg.Shards {
+		e.log.Warn("fewer sockets share the media port than configured", "wanted", cfg.Shards, "sockets", shards, "shareable", udp.Shares)
 	}
-	shards = max(min(shards, maxShards/len(addrs)), 1)
 	b, err := bindPort(addrs[:min(len(addrs), maxShards)], ports{cfg.MediaPort, cfg.ICETCP, shards, len(cfg.ListenIPs) > 0})
 	if err != nil {
 		return nil, err
@@ -146,6 +148,18 @@ func NewEngine(cfg Config) (*Engine, error) {
 		}
 	}
 	return e, nil
+}
+
+// shardsOf is how many sockets there are on each address: as many as configured, or one
+// for every two cores, and one alone where sockets cannot share a port.
+func shardsOf(configured, cores, addrs int, shares bool) int {
+	switch {
+	case !shares:
+		return 1
+	case configured <= 0:
+		configured = cores / 2
+	}
+	return max(min(configured, maxShards/max(addrs, 1)), 1)
 }
 
 // serveSTUN opens the sockets that answer STUN only.

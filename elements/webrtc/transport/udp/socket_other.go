@@ -14,6 +14,9 @@ import (
 // package net refuses even what would go at once when the time has passed.
 const portablePatience = time.Second
 
+// Shares tells whether several sockets can share a port here.
+const Shares = false
+
 // sharePort: sharing a port spreads peers over sockets on Linux only.
 func sharePort(uintptr) error { return errors.ErrUnsupported }
 
