@@ -189,17 +189,7 @@ func TestPublishedRED(t *testing.T) {
 	pub := newPublisher(t, e, webrtctest.Options{Codecs: withRED(t, true), NoNACK: true}, webrtc.MimeTypeVP8)
 	sub := newSubscriber(t, e, webrtctest.Options{NoNACK: true})
 	link(t, graph(pub.peer), sub.peer, true)
-	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: "audio/red", ClockRate: 48000, Channels: 2, SDPFmtpLine: "111/111"}, "a", "s")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range pub.PC.GetSenders() {
-		if s.Track().Kind() == audioKind {
-			if err := s.ReplaceTrack(track); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
+	track := redTrack(t, pub)
 	r := redundancy{deep: 1}
 	const total = 30
 	for i := range uint16(total) {
