@@ -22,8 +22,9 @@ const (
 
 // Difference is one thing in which this run differs from the recording.
 type Difference struct {
-	// File is the transcript, At the request or event, Path the member.
-	File, At, Kind, Path, Theirs, Ours string
+	// File is the transcript, At the request or event, Path the member. After is, of
+	// an event that only we have, the request that was answered last before it.
+	File, At, Kind, Path, Theirs, Ours, After string
 }
 
 // String is one line for people.

@@ -124,3 +124,36 @@ func TestReviewedList(t *testing.T) {
 		t.Errorf("%v, %v", open, used)
 	}
 }
+
+// TestReviewedCount: an entry is about as many differences as it says, each where it was
+// seen: the connections that end with their pipeline are six.
+func TestReviewedCount(t *testing.T) {
+	end := func(media string, change func(*Difference)) Difference {
+		d := Difference{
+			File: "06-connect-elements", At: "event ElementDisconnected of PassThrough", Kind: Event, Theirs: "none", After: "request 48 release of MediaPipeline",
+			Ours: `{"mediaType":"` + media + `","sink":"a_kurento.MediaPipeline/b_kurento.PassThrough","sinkMediaDescription":"default","sourceMediaDescription":"default"}`,
+		}
+		if change != nil {
+			change(&d)
+		}
+		return d
+	}
+	six := []Difference{end("AUDIO", nil), end("VIDEO", nil), end("DATA", nil), end("AUDIO", nil), end("VIDEO", nil), end("DATA", nil)}
+	if open, _ := Sort(six, Reviewed); len(open) > 0 {
+		t.Errorf("not reviewed: %v", open)
+	}
+	for name, d := range map[string]Difference{
+		"a third of a kind":  end("VIDEO", nil),
+		"earlier":            end("VIDEO", func(d *Difference) { d.After = "request 47 release of MediaPipeline" }),
+		"before any answer":  end("VIDEO", func(d *Difference) { d.After = "" }),
+		"of another":         end("VIDEO", func(d *Difference) { d.At = "event ElementDisconnected of WebRtcEndpoint" }),
+		"another event":      end("VIDEO", func(d *Difference) { d.At = "event ElementConnected of PassThrough" }),
+		"another recording":  end("VIDEO", func(d *Difference) { d.File = "05-webrtc-pair-media-events" }),
+		"one that is missed": end("VIDEO", func(d *Difference) { d.Theirs, d.Ours, d.After = d.Ours, "none", "" }),
+		"to another element": end("VIDEO", func(d *Difference) { d.Ours = strings.Replace(d.Ours, "PassThrough", "HubPort", 1) }),
+	} {
+		if open, _ := Sort(append(six[:6:6], d), Reviewed); len(open) != 1 {
+			t.Errorf("%s: %v", name, open)
+		}
+	}
+}

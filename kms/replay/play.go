@@ -37,11 +37,13 @@ type Player struct {
 	events  []message
 	wanted  []*expected
 	asked   map[string]string // request id → what it asked, for reports
+	latest  string            // what was asked that the latest answer is to
 }
 
 type message struct {
 	raw   string
 	value map[string]any
+	after string // of an event: what was asked that the latest answer before it is to
 }
 
 // expected is a recorded event that did not come yet.
@@ -71,7 +73,7 @@ const pause = 150 * time.Millisecond
 // An error means that it could not be played to its end.
 func (p *Player) Play(ctx context.Context, t *Transcript) ([]Difference, error) {
 	p.name, p.out, p.asked = t.Name, nil, map[string]string{}
-	p.replies, p.events, p.wanted = nil, nil, nil
+	p.replies, p.events, p.wanted, p.latest = nil, nil, nil, ""
 	defer p.hangUp()
 	before := 0
 	for i, f := range t.Frames {
@@ -152,10 +154,12 @@ func (p *Player) until(ctx context.Context, d time.Duration, done func() bool) e
 				return errGone
 			}
 			if m.value["method"] == "onEvent" {
+				m.after = p.latest
 				p.events = append(p.events, m)
 				p.pair()
 			} else {
 				p.replies = append(p.replies, m)
+				p.latest = p.asked[text(m.value["id"])]
 			}
 		case <-timer.C:
 			return nil
@@ -335,7 +339,7 @@ func (p *Player) unpaired() {
 		p.report(at, best)
 	}
 	for _, m := range p.events {
-		p.report(eventName(m.value), []Difference{{Kind: Event, Theirs: "none", Ours: data(m.value)}})
+		p.report(eventName(m.value), []Difference{{Kind: Event, Theirs: "none", Ours: data(m.value), After: m.after}})
 	}
 	p.wanted, p.events = nil, nil
 }

@@ -8,13 +8,15 @@ import (
 // Entry is one reviewed difference, or several of one reason: each text is a
 // pattern that must match the whole of the difference's member; "" matches all.
 type Entry struct {
-	File, At, Kind, Path, Theirs, Ours string
-	Reason                             string
+	File, At, Kind, Path, Theirs, Ours, After string
+	// Most is how many differences of one transcript it is about; 0 is any number.
+	Most   int
+	Reason string
 }
 
 // matches tells whether an entry is about a difference.
 func (e Entry) matches(d Difference) bool {
-	for _, x := range [][2]string{{e.File, d.File}, {e.At, d.At}, {e.Kind, d.Kind}, {e.Path, d.Path}, {e.Theirs, d.Theirs}, {e.Ours, d.Ours}} {
+	for _, x := range [][2]string{{e.File, d.File}, {e.At, d.At}, {e.Kind, d.Kind}, {e.Path, d.Path}, {e.Theirs, d.Theirs}, {e.Ours, d.Ours}, {e.After, d.After}} {
 		if x[0] != "" && !regexp.MustCompile("(?s)^(?:"+x[0]+")$").MatchString(x[1]) {
 			return false
 		}
@@ -37,14 +39,14 @@ func (e Entry) Allowed() error {
 	return nil
 }
 
-// Sort splits differences into those without an entry and, per entry, how many
+// Sort splits differences of one transcript into those without an entry and, per entry, how many
 // matched it.
 func Sort(list []Difference, reviewed []Entry) (open []Difference, used []int) {
 	used = make([]int, len(reviewed))
 next:
 	for _, d := range list {
 		for i, e := range reviewed {
-			if e.matches(d) {
+			if (e.Most == 0 || used[i] < e.Most) && e.matches(d) {
 				used[i]++
 				continue next
 			}

@@ -155,16 +155,23 @@ var Reviewed = []Entry{
 	},
 
 	// Connections.
-	{
-		Kind: Event, File: "06-.*", At: "event ElementDisconnected of PassThrough", Theirs: "none",
-		Reason: "connections end with their pipeline, which is told after the answer to its release: whether before the recording's end is chance",
-	},
+	endOfConnection("AUDIO"), endOfConnection("VIDEO"), endOfConnection("DATA"),
 
 	// Media.
 	{
 		Kind: Event, At: "event MediaFlow(In|Out)StateChanged of .*", Theirs: "none", Ours: `.*"NOT_FLOWING".*`,
 		Reason: "the end of the flow is told at every element, two seconds after it; when the recording ended earlier is chance",
 	},
+}
+
+// endOfConnection is for two PassThroughs that are still connected to a third one when
+// their pipeline is released by the last request of a recording.
+func endOfConnection(media string) Entry {
+	return Entry{
+		Kind: Event, File: "06-connect-elements", At: "event ElementDisconnected of PassThrough", After: "request 48 release of MediaPipeline", Theirs: "none",
+		Ours: `{"mediaType":"` + media + `","sink":"[^"]+_kurento\.MediaPipeline/[^"/]+_kurento\.PassThrough","sinkMediaDescription":"default","sourceMediaDescription":"default"}`,
+		Most: 2, Reason: "connections end with their pipeline, which is told after the answer to its release: whether before the recording's end is chance",
+	}
 }
 
 // none is the pattern of a line only one side has.
