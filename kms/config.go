@@ -49,6 +49,10 @@ type Config struct {
 	// use, for tests.
 	ExceptionLimit float64
 	Measure        func() Usage
+	// Busy tells why no pipeline more should be made, "" while there is room. Clients
+	// that came by a socket get 40009 with that text; those of Pipe, which this process
+	// has let in itself, are served. nil is never.
+	Busy func() string
 	// NoRequestCache serves repeated ids anew (resources.disableRequestCache).
 	NoRequestCache bool
 	// SessionPeriod is the collector's (240 s): an rpcSession with neither
@@ -65,6 +69,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Version == "" {
 		c.Version = "7.3.0"
+	}
+	if c.Busy == nil {
+		c.Busy = func() string { return "" }
 	}
 	if c.MaxObjects == 0 {
 		c.MaxObjects = 10_000

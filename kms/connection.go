@@ -23,6 +23,7 @@ type connection struct {
 	cache  cache
 	names  names
 	opened sync.Once // the read limit was raised
+	own    bool      // of this process, by Pipe
 
 	mu        sync.Mutex // leaf
 	sessionID string     // of the latest successful result

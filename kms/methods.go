@@ -316,7 +316,7 @@ func (s *Server) create(ctx context.Context, q *call) (result, error) {
 	if err := s.admission.check(began); err != nil {
 		return nil, err
 	}
-	if err := s.roomFor(q.made(), n); err != nil {
+	if err := s.roomFor(q, n); err != nil {
 		return nil, err
 	}
 	if err := s.build(ctx, n, args); err != nil {
@@ -332,10 +332,15 @@ func (s *Server) create(ctx context.Context, q *call) (result, error) {
 }
 
 // roomFor checks the limits before anything is built.
-func (s *Server) roomFor(sessionID string, n *node) error {
+func (s *Server) roomFor(q *call, n *node) error {
+	if n.parent == nil && !q.conn.own {
+		if why := s.cfg.Busy(); why != "" {
+			return kerr.New(kerr.NotEnoughResources, "Not enough resources: %s", why)
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sess, ok := s.sessions[sessionID]; ok && len(sess.holds) >= s.cfg.MaxObjects {
+	if sess, ok := s.sessions[q.made()]; ok && len(sess.holds) >= s.cfg.MaxObjects {
 		return kerr.New(kerr.NotEnoughResources, "Not enough resources: %d objects in one session", s.cfg.MaxObjects)
 	}
 	if n.parent == nil && s.pipelines >= s.cfg.MaxPipelines {

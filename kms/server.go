@@ -190,6 +190,7 @@ func (s *Server) originAllowed(origin, host string) bool {
 func (s *Server) Pipe() jsonrpc.Conn {
 	mine, theirs := jsonrpc.Pipe()
 	if c := s.open(mine); c != nil {
+		c.own = true
 		go s.serve(c) // open has counted it
 	}
 	return theirs

@@ -67,7 +67,8 @@ func run(in config.Input) (err error) {
 
 	media := medianode.Config{STUNPort: -1, Loopback: true, Log: log, Metrics: registry, CPULimit: cfg.CPULimit}
 	load := &process.Load{CPULimit: cfg.CPULimit}
-	media.CPU = load.CPU
+	media.CPU, media.Busy = load.CPU, load.Busy
+	registry.MustRegister(load.Gauges()...)
 	if err := media.Apply(cfg.Media, cfg.Kurento, cfg.Endpoints); err != nil {
 		return err
 	}

@@ -11,20 +11,7 @@ func (s *server) loadMetrics() func(what string) {
 	for _, what := range []string{"session", "participant", "request"} {
 		refused.WithLabelValues(what)
 	}
-	s.metrics.MustRegister(
-		refused,
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "govidu_cpu_ratio", Help: "Share of the processors used by the server and its children over the last five seconds.",
-		}, s.load.CPU),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "govidu_overloaded", Help: "1 while newcomers are refused because processors or memory are used up.",
-		}, func() float64 {
-			if s.load.Busy() != "" {
-				return 1
-			}
-			return 0
-		}),
-	)
+	s.metrics.MustRegister(append(s.load.Gauges(), refused)...)
 	s.refused = func(what string) { refused.WithLabelValues(what).Inc() }
 	return s.refused
 }

@@ -153,7 +153,7 @@ func (s *server) startMedia(ctx context.Context) error {
 	if err := recoverFiles(ctx, roots, s.log); err != nil {
 		return err
 	}
-	media := medianode.Config{STUNPort: s.cfg.STUNPort, Loopback: s.cfg.Dev, Log: s.log, Metrics: s.metrics, CPULimit: s.cfg.CPULimit, CPU: s.load.CPU}
+	media := medianode.Config{STUNPort: s.cfg.STUNPort, Loopback: s.cfg.Dev, Log: s.log, Metrics: s.metrics, CPULimit: s.cfg.CPULimit, CPU: s.load.CPU, Busy: s.load.Busy}
 	if err := media.Apply(s.cfg.Media, s.cfg.Kurento, s.cfg.Endpoints); err != nil {
 		return err
 	}

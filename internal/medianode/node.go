@@ -75,8 +75,10 @@ type Config struct {
 	// the share in use, with media workers; nil counts this process alone.
 	CPULimit float64
 	CPU      func() float64
-	Log      *slog.Logger
-	Metrics  prometheus.Registerer
+	// Busy is that of kms.Config.
+	Busy    func() string
+	Log     *slog.Logger
+	Metrics prometheus.Registerer
 }
 
 // Node is a running media node.
@@ -142,7 +144,7 @@ func (n *Node) serve(c Config) error {
 	n.Server, err = kms.NewServer(kms.Config{
 		Registry: registry, Converters: converters, Log: c.Log, Metrics: c.Metrics,
 		AllowedOrigins: c.AllowedOrigins, Token: c.Token.Reveal(), Open: c.Open,
-		Path: c.Path, ExceptionLimit: c.ExceptionLimit, SessionPeriod: c.SessionPeriod, NoRequestCache: c.NoRequestCache,
+		Path: c.Path, ExceptionLimit: c.ExceptionLimit, SessionPeriod: c.SessionPeriod, NoRequestCache: c.NoRequestCache, Busy: c.Busy,
 	})
 	return err
 }

@@ -59,10 +59,10 @@ func LimitMemory() int64 {
 
 // heapGrowth is by how many percent Go's heap grows between two collections. A
 // forwarding server allocates little: a collection more now and then costs it nothing
-// that could be measured, Go's own 100 costs a quarter of its memory.
-const heapGrowth = 50
+// that could be measured, Go's own 100 costs a third of its memory.
+const heapGrowth = 25
 
-// TrimHeap lets Go's heap grow by no more than half between two collections, unless
+// TrimHeap lets Go's heap grow by no more than a quarter between two collections, unless
 // GOGC or GOMEMLIMIT say that somebody has decided about memory.
 func TrimHeap() {
 	if os.Getenv("GOGC") == "" && os.Getenv("GOMEMLIMIT") == "" {

@@ -7,6 +7,8 @@ import (
 	"runtime/metrics"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Load watches the memory of the process, and the processor time that it and its
@@ -44,6 +46,23 @@ func (l *Load) Busy() string {
 
 // CPU is the share of all processors used over the last seconds.
 func (l *Load) CPU() float64 { return float64(l.share.Load()) / 1e6 }
+
+// Gauges tell Prometheus of the load.
+func (l *Load) Gauges() []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "govidu_cpu_ratio", Help: "Share of the processors used by the server and its children over the last five seconds.",
+		}, l.CPU),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "govidu_overloaded", Help: "1 while newcomers are refused because processors or memory are used up.",
+		}, func() float64 {
+			if l.Busy() != "" {
+				return 1
+			}
+			return 0
+		}),
+	}
+}
 
 // Run samples until ctx ends.
 func (l *Load) Run(ctx context.Context) error {

@@ -82,7 +82,9 @@ func TestNetworkRecording(t *testing.T) {
 		if twice > 0 || back > 0 || length < span.Seconds()-2 {
 			t.Errorf("%s: %d twice, %d not after the one before, %.1f s long", kind, twice, back, length)
 		}
-		if kind == "a" && (rate > 1.01*perSecond || rate < 0.99*perSecond) || rate > 1.02*perSecond {
+		// Where the first packet took longer than most, PTS is moved by 5 ms in a second
+		// until they fit: sound's rate is never further off than that.
+		if kind == "a" && (rate > 1.005*perSecond || rate < 0.995*perSecond) || rate > 1.02*perSecond {
 			t.Errorf("%s: %.2f in a second, want %v", kind, rate, perSecond)
 		}
 	}

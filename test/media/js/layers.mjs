@@ -160,7 +160,7 @@ async function record(pipeline, publisher, name, height) {
   console.log(`${name}: recorded ${probe.codec_name} ${probe.width}x${probe.height}, frames by height ${JSON.stringify(sizes)}`);
   assert.equal(probe.height, height);
   execFileSync('ffmpeg', ['-v', 'error', '-xerror', '-i', file, '-f', 'null', '-']);
-  assert.ok(sizes[height] >= 0.95 * frames.length, JSON.stringify(sizes));
+  assert.deepEqual(Object.keys(sizes), [String(height)]);
   assert.ok(frames.length > 20, `${frames.length} frames in 5 s`);
 }
 
@@ -221,8 +221,7 @@ async function run(name, { codec, heights, temporals, low, described = true, bar
     console.log(`${name}: ${switches} switches, the slowest ${slowest} ms: ${d('frames')} frames decoded, ${d('received') - d('frames')} more received, ${d('dropped')} dropped, ${d('keys')} keys, ` +
       `${d('plis')} PLIs, ${d('nacks')} NACKs, ${d('freezes')} freezes, longest pause ${worst.toFixed(0)} ms (${after.decoder})`);
     assert.ok(d('plis') <= (strict ? 1 : 2 * switches), `the decoder asked ${d('plis')} times for a keyframe`);
-    if (strict) assert.ok(d('dropped') <= 2 + 2 * switches, // a keyframe of all layers takes its time
-      `${d('dropped')} frames dropped`);
+    if (strict) assert.ok(d('dropped') <= d('frames') / 50, `${d('dropped')} frames dropped`);
     if (strict) assert.ok(worst <= 500, `a pause of ${worst} ms`);
     if (how.record) await record(pipeline, publisher, name, heights.at(-1));
     console.log(`ok ${name} in ${((Date.now() - begin) / 1000).toFixed(0)} s`);

@@ -137,7 +137,8 @@ func (r *Parser) readPayload(p, descriptor []byte, fresh bool, info *Info) {
 		info.Key = codec.KeyFrameRTP(r.name, p)
 		info.entry = info.Key
 	}
-	if d.ok && r.name != codec.VP8 && r.name != codec.VP9 {
+	// Chromium leaves all that the descriptor says out of VP8's own.
+	if d.ok && r.name != codec.VP9 && (r.name != codec.VP8 || info.n == 0) {
 		r.describe(&d, info)
 	}
 	if d.known {
