@@ -3,9 +3,8 @@
 // Usage: node layers.mjs <kms url> <folder of files> strict|brief [case …]; brief judges no times.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { createServer } from 'node:http';
-import { chromium } from 'playwright-core';
 import WebSocket from 'ws';
+import { page, close as closePage } from './page.mjs';
 
 const [url, folder, how, ...only] = process.argv.slice(2);
 const strict = how === 'strict', switches = strict ? 6 : 2;
@@ -36,18 +35,6 @@ async function rpc(method, params) {
 const create = (type, constructorParams) => rpc('create', { type, constructorParams });
 const invoke = (object, operation, operationParams = {}) => rpc('invoke', { object, operation, operationParams });
 const on = (object, type, f) => { listeners.set(`${object} ${type}`, f); return rpc('subscribe', { object, type }); };
-
-const http = createServer((_, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>layers</title>'));
-await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
-    '--disable-sync', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required',
-    '--disable-background-timer-throttling', '--disable-backgrounding-occluded-windows', '--disable-renderer-backgrounding'],
-});
-const page = await (await browser.newContext({ permissions: ['camera', 'microphone'] })).newPage();
-page.on('console', (m) => console.log('page:', m.text()));
-await page.goto(`http://localhost:${http.address().port}/`);
 
 /** Connects a peer of the page with a new endpoint; how is what it sends, or nothing. */
 async function connect(pipeline, name, how, codec, described) {
@@ -253,7 +240,6 @@ await run('av1-l3t3-bare', { codec: 'AV1', ...big, described: false, bare: true,
 await run('av1-simulcast', { codec: 'AV1', ...big, temporals: 1, low: 250, ...simulcast('L1T1') });
 assert.equal(failed.join(), '');
 socket.close();
-await browser.close();
-http.close();
+await closePage();
 console.log('done');
 process.exit(0);

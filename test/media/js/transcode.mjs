@@ -2,24 +2,13 @@
 // not what calls return.
 // Usage: node transcode.mjs <kms url> <url of the node's running jobs>
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
-import { chromium } from 'playwright-core';
+import { page, close as closePage } from './page.mjs';
 
 const kurento = createRequire(import.meta.url)('kurento-client');
 const [url, jobsURL] = process.argv.slice(2);
 process.on('unhandledRejection', (e) => { console.error(e); process.exit(1); });
 
-const http = createServer((_, response) => response.writeHead(200, { 'Content-Type': 'text/html' }).end('<!doctype html><title>media</title>'));
-await new Promise((resolve) => http.listen(0, '127.0.0.1', resolve));
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true,
-  args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update',
-    '--disable-sync', '--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', '--autoplay-policy=no-user-gesture-required'],
-});
-const page = await (await browser.newContext({ permissions: ['camera', 'microphone'] })).newPage();
-page.on('console', (m) => console.log('page:', m.text()));
-await page.goto(`http://localhost:${http.address().port}/`);
 const client = await kurento(url);
 
 /** Makes a peer in the page that sends or receives only these codecs, and connects it with a new endpoint. */
@@ -125,7 +114,6 @@ for (const [from, to] of [['VP8', 'H264'], ['H264', 'VP8'], ['VP8', 'VP9']]) {
   }
 }
 client.close();
-await browser.close();
-http.close();
+await closePage();
 console.log('done');
 process.exit(0);
