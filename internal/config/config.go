@@ -125,7 +125,7 @@ type KMS struct {
 	Endpoints `group:"Kurento endpoints"`
 	LogLevel  string  `var:"GOVIDU_LOG_LEVEL" default:"info" enum:"debug,info,warn,error" group:"Operation" help:"debug, info, warn or error. debug shows protocol messages."`
 	LogFormat string  `var:"GOVIDU_LOG_FORMAT" default:"text" enum:"text,json" group:"Operation" help:"text or json, on standard error."`
-	CPULimit  float64 `name:"cpu-limit" var:"GOVIDU_CPU_LIMIT" default:"0.9" placeholder:"SHARE" group:"Operation" help:"Halfway between this share of the processors, over five seconds, and all of them, video in layers is sent smaller; 0 is never."`
+	CPULimit  float64 `name:"cpu-limit" var:"GOVIDU_CPU_LIMIT" default:"0.9" placeholder:"SHARE" group:"Operation" help:"Share of the processors, over five seconds, at which no new MediaPipeline is made; halfway between it and all of them, video in layers is sent smaller. 0 is no limit. Pipelines that are there go on."`
 	Pprof     string  `var:"GOVIDU_PPROF" placeholder:"ADDR" group:"Operation" help:"Serve Go profiles on this loopback address, such as 127.0.0.1:6060."`
 	ReadyFile string  `var:"GOVIDU_READY_FILE" placeholder:"PATH" group:"Operation" help:"When ready, write the ports in use to this file as one line of JSON."`
 
