@@ -159,7 +159,7 @@ func TestShed(t *testing.T) {
 // TestMeasure takes what was lost for want of time for a full load.
 func TestMeasure(t *testing.T) {
 	e := newEngine(t, func(c *Config) { c.CPU = func() float64 { return 0.25 } })
-	x := &shed{}
+	x, last := &shed{}, e.shards[len(e.shards)-1]
 	now := time.Now()
 	if got := x.measure(e, now); got != 0 {
 		t.Errorf("%v before anything was measured", got)
@@ -168,17 +168,17 @@ func TestMeasure(t *testing.T) {
 	if got := x.measure(e, now); got != 0.25 {
 		t.Errorf("load %v, want the processors'", got)
 	}
-	e.shards[1].busy.Add(int64(700 * time.Millisecond))
+	last.busy.Add(int64(700 * time.Millisecond))
 	now = now.Add(time.Second)
 	if got := x.measure(e, now); got < 0.7 || got > 0.8 {
 		t.Errorf("load %v, want the busiest shard's", got)
 	}
-	e.shards[1].mu.Lock()
+	last.mu.Lock()
 	for range 10 {
-		e.shards[1].tally.batch(batchSize)
+		last.tally.batch(batchSize)
 	}
-	e.shards[1].mu.Unlock()
-	e.shards[1].busy.Add(int64(600 * time.Millisecond))
+	last.mu.Unlock()
+	last.busy.Add(int64(600 * time.Millisecond))
 	now = now.Add(time.Second)
 	if got := x.measure(e, now); got != 1 {
 		t.Errorf("load %v of a shard that finds no end", got)

@@ -15,6 +15,9 @@ import (
 // Shares tells whether several sockets can share a port here.
 const Shares = true
 
+// Marks tells whether datagrams carry the TOS byte that they are sent with.
+const Marks = true
+
 func sharePort(fd uintptr) error {
 	return os.NewSyscallError("setsockopt", unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1))
 }

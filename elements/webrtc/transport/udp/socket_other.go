@@ -17,6 +17,9 @@ const portablePatience = time.Second
 // Shares tells whether several sockets can share a port here.
 const Shares = false
 
+// Marks tells whether datagrams carry the TOS byte that they are sent with.
+const Marks = false
+
 // sharePort: sharing a port spreads peers over sockets on Linux only.
 func sharePort(uintptr) error { return errors.ErrUnsupported }
 
