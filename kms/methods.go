@@ -316,6 +316,7 @@ func (s *Server) create(ctx context.Context, q *call) (result, error) {
 	if err := s.admission.check(began); err != nil {
 		return nil, err
 	}
+	q.made()
 	if err := s.roomFor(q, n); err != nil {
 		return nil, err
 	}
@@ -340,7 +341,7 @@ func (s *Server) roomFor(q *call, n *node) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sess, ok := s.sessions[q.made()]; ok && len(sess.holds) >= s.cfg.MaxObjects {
+	if sess, ok := s.sessions[q.sessionID]; ok && len(sess.holds) >= s.cfg.MaxObjects {
 		return kerr.New(kerr.NotEnoughResources, "Not enough resources: %d objects in one session", s.cfg.MaxObjects)
 	}
 	if n.parent == nil && s.pipelines >= s.cfg.MaxPipelines {
